@@ -1,0 +1,133 @@
+//! Elementwise loops over matrices of one shape.
+
+use std::array::from_fn;
+
+use super::{Write, parallel};
+use crate::matrix::{View, ViewMut};
+use crate::real::Real;
+
+/// `y = f(x₁, …)`, element by element. Each `x` has the shape of `y`, or is one row that stands for every row.
+///
+/// # Panics
+/// If a shape differs, or a matrix is not contiguous in row-major order (those of a tape are).
+#[track_caller]
+pub fn map<T: Real, const M: usize>(xs: [View<T>; M], write: Write, y: ViewMut<T>, f: impl Fn([T; M]) -> T + Sync) {
+    match write {
+        Write::Set => update(xs, y, |_, xs| f(xs)),
+        Write::Add => update(xs, y, |y, xs| y + f(xs)),
+    }
+}
+
+/// `y = f(y, x₁, …)`: as [`map`], in place.
+///
+/// # Panics
+/// As [`map`].
+#[track_caller]
+pub fn update<T: Real, const M: usize>(xs: [View<T>; M], y: ViewMut<T>, f: impl Fn(T, [T; M]) -> T + Sync) {
+    let (height, width) = y.dim();
+    let rows = xs.each_ref().map(|x| x.nrows());
+    for x in &xs {
+        assert!(x.dim() == (height, width) || x.dim() == (1, width), "{:?} beside {:?}", x.dim(), (height, width));
+    }
+    let (xs, y) = (xs.map(slice), slice_mut(y));
+    if rows == [height; M] {
+        // All alike: one long row, however narrow the matrix is.
+        parallel::chunks(y, |start, y| run(xs.map(|x| &x[start..]), y, &f));
+    } else {
+        parallel::rows(y, width, width, |first, y| {
+            for (i, y) in (first..).zip(y.chunks_exact_mut(width)) {
+                run(from_fn(|m| if rows[m] == 1 { xs[m] } else { &xs[m][i * width..] }), y, &f);
+            }
+        });
+    }
+}
+
+/// `yᵢⱼ = f([s₁ᵢ, …], [x₁ᵢⱼ, …])`: as [`map`], with numbers that are the same along a row, from columns.
+///
+/// # Panics
+/// If an `s` is not a column as high as `y`, a shape differs, or a matrix is not contiguous in row-major order.
+#[track_caller]
+pub fn map_rows<T: Real, const S: usize, const M: usize>(
+    columns: [View<T>; S],
+    xs: [View<T>; M],
+    write: Write,
+    y: ViewMut<T>,
+    f: impl Fn([T; S], [T; M]) -> T + Sync,
+) {
+    let (height, width) = y.dim();
+    assert!(columns.iter().all(|s| s.dim() == (height, 1)), "one number per row");
+    assert!(xs.iter().all(|x| x.dim() == (height, width)), "matrices of one shape");
+    let (columns, xs, y) = (columns.map(slice), xs.map(slice), slice_mut(y));
+    parallel::rows(y, width, width, |first, y| {
+        for (i, y) in (first..).zip(y.chunks_exact_mut(width)) {
+            let (s, xs) = (columns.map(|s| s[i]), xs.map(|x| &x[i * width..]));
+            match write {
+                Write::Set => run(xs, y, &|_, xs| f(s, xs)),
+                Write::Add => run(xs, y, &|y, xs| y + f(s, xs)),
+            }
+        }
+    });
+}
+
+/// The loop itself. Slices of equal length let the compiler drop the bounds checks and vectorize.
+#[inline(always)]
+fn run<T: Real, const M: usize>(xs: [&[T]; M], y: &mut [T], f: &impl Fn(T, [T; M]) -> T) {
+    let xs = xs.map(|x| &x[..y.len()]);
+    for (j, y) in y.iter_mut().enumerate() {
+        *y = f(*y, xs.map(|x| x[j]));
+    }
+}
+
+/// The numbers of a matrix, row by row.
+///
+/// # Panics
+/// If they do not lie so in memory.
+#[track_caller]
+pub fn slice<T>(x: View<'_, T>) -> &[T] {
+    x.to_slice().expect("a contiguous row-major matrix")
+}
+
+/// The numbers of a matrix to write, row by row.
+///
+/// # Panics
+/// If they do not lie so in memory.
+#[track_caller]
+pub fn slice_mut<T>(y: ViewMut<'_, T>) -> &mut [T] {
+    y.into_slice().expect("a contiguous row-major matrix")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, array};
+
+    #[test]
+    fn set_never_reads_what_was_there_and_add_does() {
+        let x = array![[1.0, 2.0], [3.0, 4.0]];
+        let mut y = array![[f64::NAN, f64::NAN], [f64::NAN, f64::NAN]];
+        map([x.view()], Write::Set, y.view_mut(), |[x]| 2.0 * x);
+        assert_eq!(y, array![[2.0, 4.0], [6.0, 8.0]]);
+        map([x.view(), x.view()], Write::Add, y.view_mut(), |[a, b]| a * b);
+        assert_eq!(y, array![[3.0, 8.0], [15.0, 24.0]]);
+    }
+
+    #[test]
+    fn one_row_stands_for_every_row() {
+        let (x, row) = (array![[1.0, 2.0], [3.0, 4.0]], array![[10.0, 20.0]]);
+        let mut y = array![[1.0, 1.0], [2.0, 2.0]];
+        update([x.view(), row.view()], y.view_mut(), |y, [x, r]| y * (x + r));
+        assert_eq!(y, array![[11.0, 22.0], [26.0, 48.0]]);
+    }
+
+    #[test]
+    fn large_matrices_agree_with_the_plain_loop() {
+        let (rows, columns) = (301, 97);
+        let x = Array2::from_shape_fn((rows, columns), |(i, j)| (i * 7 + j) as f32);
+        let s = Array2::from_shape_fn((rows, 1), |(i, _)| i as f32);
+        let mut y = Array2::zeros((rows, columns));
+        map_rows([s.view()], [x.view()], Write::Set, y.view_mut(), |[s], [x]| s - x);
+        assert_eq!(y, &s - &x);
+        map([x.view()], Write::Add, y.view_mut(), |[x]| x);
+        assert_eq!(y, &s - &x + &x);
+    }
+}

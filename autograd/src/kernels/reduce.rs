@@ -1,0 +1,81 @@
+//! Sums in an order that depends on nothing but the number of terms.
+
+use std::array::from_fn;
+
+use super::{each, parallel};
+use crate::matrix::{View, ViewMut};
+use crate::real::Real;
+
+/// Partial sums kept side by side: enough for every vector unit, and the same number for all of them, so that the
+/// order of additions, and with it every bit, is the same on each.
+pub const LANES: usize = 16;
+
+/// `Σⱼ f(j)` over `0 ≤ j < n`. Term `j` goes to lane `j mod 16`; the lanes are added pairwise at the end.
+#[inline(always)]
+pub fn sum<T: Real>(n: usize, f: impl Fn(usize) -> T) -> T {
+    let mut lanes = [T::zero(); LANES];
+    let whole = n - n % LANES;
+    for start in (0..whole).step_by(LANES) {
+        lanes = from_fn(|l| lanes[l] + f(start + l));
+    }
+    for (lane, j) in (whole..n).enumerate() {
+        lanes[lane] = lanes[lane] + f(j);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] = lanes[l] + lanes[l + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// `yᵢ = Σⱼ f(x₁ᵢⱼ, …)`, into a column.
+///
+/// # Panics
+/// If the shapes differ, or a matrix is not contiguous in row-major order.
+pub fn row_sums<T: Real, const M: usize>(xs: [View<T>; M], y: ViewMut<T>, f: impl Fn([T; M]) -> T + Sync) {
+    let width = xs[0].ncols();
+    assert!(xs.iter().all(|x| x.dim() == (y.nrows(), width)) && y.ncols() == 1, "one sum per row");
+    let xs = xs.map(each::slice);
+    parallel::rows(each::slice_mut(y), 1, width, |first, y| {
+        for (i, y) in (first..).zip(y) {
+            let xs = xs.map(|x| &x[i * width..(i + 1) * width]);
+            *y = sum(width, |j| f(xs.map(|x| x[j])));
+        }
+    });
+}
+
+/// Adds the sum of each column of `a` to `y`, row by row from the first.
+///
+/// # Panics
+/// If `y` is not as long as `a` is wide.
+pub fn add_column_sums<T: Real>(a: View<T>, y: &mut [T]) {
+    assert_eq!(a.ncols(), y.len(), "one sum per column");
+    for row in a.rows() {
+        for (y, &a) in y.iter_mut().zip(row) {
+            *y = *y + a;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn every_term_is_counted_once_for_every_length() {
+        for n in 0..70usize {
+            assert_eq!(sum(n, |j| (j * j) as f64), (0..n).map(|j| (j * j) as f64).sum::<f64>(), "{n} terms");
+        }
+    }
+
+    #[test]
+    fn column_sums_are_added_to_what_is_there() {
+        let mut y = [10.0, 20.0];
+        add_column_sums(array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]].view(), &mut y);
+        assert_eq!(y, [19.0, 32.0]);
+    }
+}

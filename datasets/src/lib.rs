@@ -1,0 +1,57 @@
+//! Image data for training: MNIST, compiled in, and any other data set stored in the same four IDX files.
+//!
+//! The path of the data through this crate, one file per step:
+//!
+//! | file         | step                                                                   |
+//! |--------------|------------------------------------------------------------------------|
+//! | `idx.rs`     | bytes of an IDX file, plain or gzipped → a checked array               |
+//! | `pair.rs`    | an array of images and an array of labels → [`Images`]                 |
+//! | `mnist.rs`   | the four MNIST files inside this crate → [`Dataset`]                   |
+//! | `folder.rs`  | the same four names in a folder (Fashion-MNIST, KMNIST) → [`Dataset`]  |
+//! | `batches.rs` | [`Images`] → one epoch of shuffled batches                             |
+//! | `batch.rs`   | a batch → a `[batch, pixels]` matrix of floats                         |
+//! | `pixels.rs`  | a byte → a grey level, or a black or white pixel ([`Pixels`])          |
+//! | `random.rs`  | seed, purpose and step → a random [`generator`]                        |
+//!
+//! # Example
+//!
+//! ```
+//! use datasets::{Pixels, generator, mnist};
+//! use ndarray::Array2;
+//!
+//! let data = mnist();
+//! assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));
+//!
+//! let (seed, epoch) = (1, 0);
+//! let mut noise = generator(seed, "binarise", epoch);
+//! let mut matrix = Array2::<f32>::zeros((128, data.train.pixels_per_image()));
+//! for batch in &data.train.batches(128, seed, epoch) {
+//!     // The last batch is smaller: 60 000 = 468 × 128 + 96.
+//!     let rows = matrix.slice_mut(ndarray::s![..batch.len(), ..]);
+//!     batch.write_to(Pixels::Dynamic, &mut noise, rows);
+//!     // … a training step on the matrix …
+//! }
+//! ```
+
+mod batch;
+mod batches;
+#[cfg(test)]
+mod encode;
+mod error;
+mod folder;
+pub mod idx;
+mod images;
+mod mnist;
+mod pair;
+mod pixels;
+mod random;
+
+pub use batch::Batch;
+pub use batches::{BatchIter, Batches};
+pub use error::{Error, Result};
+pub use folder::from_folder;
+pub use images::{Dataset, Images};
+pub use mnist::mnist;
+pub use pixels::Pixels;
+pub use rand_chacha::ChaCha8Rng as Generator;
+pub use random::generator;

@@ -1,0 +1,143 @@
+//! Images as coloured text for a terminal.
+//!
+//! A character cell is about twice as high as wide, so one line of text holds two rows of square pixels: the half block
+//! '▀' paints its upper half in the foreground colour and leaves the background colour below.
+
+use ndarray::ArrayView2;
+use std::fmt::Write;
+
+/// A pixel of the sheet: an index into the terminal's 256 colours, or nothing at all between images.
+type Pixel = Option<u8>;
+
+/// Draws images side by side, `columns` in a line, with the terminal's own background between them.
+///
+/// Every row of `images` is one image of `height` × `width` values between 0 (black) and 1 (white); values outside are
+/// clamped, and NaN is black. Whether the output is a terminal, and how wide, is for the caller to know.
+///
+/// # Panics
+///
+/// If an image does not have `height` × `width` values.
+pub fn draw(images: ArrayView2<f32>, height: usize, width: usize, columns: usize) -> String {
+    let sheet = lay_out(images, height, width, columns);
+    let mut text = String::new();
+    for pair in sheet.chunks(2) {
+        let mut line = Line::default();
+        for (x, &upper) in pair[0].iter().enumerate() {
+            // A sheet with an odd number of rows has no lower half in its last line.
+            line.push(upper, pair.get(1).and_then(|row| row[x]));
+        }
+        text += &line.text;
+        text += "\x1b[0m\n";
+    }
+    text
+}
+
+/// How many images of `image_width` pixels fit into a line of `terminal_width` characters; at least one.
+pub fn columns_that_fit(terminal_width: usize, image_width: usize) -> usize {
+    ((terminal_width + 1) / (image_width + 1)).max(1)
+}
+
+/// Puts all images on one sheet, one pixel apart, so that drawing need not know where an image ends.
+fn lay_out(images: ArrayView2<f32>, height: usize, width: usize, columns: usize) -> Vec<Vec<Pixel>> {
+    assert_eq!(images.ncols(), height * width, "an image is height × width values");
+    let columns = columns.clamp(1, images.nrows().max(1));
+    let rows = images.nrows().div_ceil(columns);
+    let mut sheet =
+        vec![vec![None; (columns * (width + 1)).saturating_sub(1)]; (rows * (height + 1)).saturating_sub(1)];
+    for ((i, j), &value) in images.indexed_iter() {
+        let (left, top) = (i % columns * (width + 1), i / columns * (height + 1));
+        sheet[top + j / width][left + j % width] = Some(grey(value));
+    }
+    sheet
+}
+
+/// The nearest of the 26 greys among a terminal's 256 colours: black is 16, white is 231, and 232 to 255 lie between.
+fn grey(value: f32) -> u8 {
+    match (value.clamp(0.0, 1.0) * 25.0).round() as u8 {
+        0 => 16,
+        25 => 231,
+        level => 231 + level,
+    }
+}
+
+/// A line of text that remembers the colours in force, to name a colour only where it changes.
+#[derive(Default)]
+struct Line {
+    text: String,
+    foreground: Pixel,
+    background: Pixel,
+}
+
+impl Line {
+    /// Appends one character cell. A half without a pixel must be the background: only that can be left unpainted.
+    fn push(&mut self, upper: Pixel, lower: Pixel) {
+        let (block, foreground, background) = match (upper, lower) {
+            (None, None) => (' ', self.foreground, None),
+            (None, Some(_)) => ('▄', lower, None),
+            (Some(_), _) => ('▀', upper, lower),
+        };
+        if let Some(colour) = foreground.filter(|_| foreground != self.foreground) {
+            write!(self.text, "\x1b[38;5;{colour}m").expect("a string takes every write");
+        }
+        if background != self.background {
+            match background {
+                Some(colour) => write!(self.text, "\x1b[48;5;{colour}m").expect("a string takes every write"),
+                None => self.text += "\x1b[49m",
+            }
+        }
+        self.text.push(block);
+        (self.foreground, self.background) = (foreground, background);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, array};
+
+    /// The text without its escape codes.
+    fn plain(text: &str) -> String {
+        let mut parts = text.split('\x1b');
+        let first = parts.next().unwrap().to_string();
+        parts.fold(first, |plain, part| plain + part.split_once('m').unwrap().1)
+    }
+
+    #[test]
+    fn the_upper_pixel_is_the_foreground_and_the_lower_one_the_background() {
+        let text = draw(array![[1.0, 0.0]].view(), 2, 1, 1);
+        assert_eq!(text, "\x1b[38;5;231m\x1b[48;5;16m▀\x1b[0m\n");
+    }
+
+    #[test]
+    fn a_colour_is_named_only_where_it_changes() {
+        let text = draw(array![[0.0, 0.0, 1.0, 0.0, 0.0, 0.0]].view(), 2, 3, 1);
+        assert_eq!(text, "\x1b[38;5;16m\x1b[48;5;16m▀▀\x1b[38;5;231m▀\x1b[0m\n");
+    }
+
+    #[test]
+    fn images_are_one_column_apart_and_the_last_line_may_be_short() {
+        let text = draw(Array2::zeros((3, 4)).view(), 2, 2, 2);
+        assert_eq!(plain(&text), "▀▀ ▀▀\n▄▄   \n▀▀   \n");
+    }
+
+    #[test]
+    fn an_odd_height_leaves_the_last_lower_half_unpainted() {
+        let text = draw(Array2::ones((1, 3)).view(), 3, 1, 1);
+        assert_eq!(text, "\x1b[38;5;231m\x1b[48;5;231m▀\x1b[0m\n\x1b[38;5;231m▀\x1b[0m\n");
+    }
+
+    #[test]
+    fn greys_run_from_black_to_white_without_a_step_back() {
+        assert_eq!([-1.0, 0.0, f32::NAN, 0.04, 0.96, 1.0, 2.0].map(grey), [16, 16, 16, 232, 255, 231, 231]);
+    }
+
+    #[test]
+    fn as_many_images_fit_as_leave_a_column_between_them_and_never_none() {
+        assert_eq!([0, 28, 56, 57, 80, 86].map(|width| columns_that_fit(width, 28)), [1, 1, 1, 2, 2, 3]);
+    }
+
+    #[test]
+    fn no_images_give_no_text() {
+        assert_eq!(draw(Array2::zeros((0, 4)).view(), 2, 2, 3), "");
+    }
+}
