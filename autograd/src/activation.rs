@@ -1,5 +1,8 @@
 //! The nonlinearities a layer can end in.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::real::Real;
 
 /// A nonlinearity whose derivative can be had from its value alone, so that a fused layer need not keep its input.
@@ -18,6 +21,10 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// All of them.
+    pub const ALL: [Activation; 5] =
+        [Activation::Identity, Activation::Relu, Activation::Tanh, Activation::Sigmoid, Activation::Softplus];
+
     /// The value at `x`.
     #[inline(always)]
     pub fn f<T: Real>(self, x: T) -> T {
@@ -45,6 +52,29 @@ impl Activation {
     }
 }
 
+impl fmt::Display for Activation {
+    /// Its name in lower case.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Activation::Identity => "identity",
+            Activation::Relu => "relu",
+            Activation::Tanh => "tanh",
+            Activation::Sigmoid => "sigmoid",
+            Activation::Softplus => "softplus",
+        })
+    }
+}
+
+impl FromStr for Activation {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        let named = Activation::ALL.into_iter().find(|f| f.to_string() == name);
+        named.ok_or_else(|| {
+            format!("expected one of {}, found `{name}`", Activation::ALL.map(|f| f.to_string()).join(", "))
+        })
+    }
+}
+
 /// `max(x, 0)`, but NaN stays NaN: `f64::max` would turn it into 0 and hide a diverging run.
 #[inline(always)]
 pub(crate) fn relu<T: Real>(x: T) -> T {
@@ -53,11 +83,11 @@ pub(crate) fn relu<T: Real>(x: T) -> T {
 
 #[cfg(test)]
 mod tests {
-    use super::Activation::{self, *};
+    use super::Activation;
 
     #[test]
     fn the_derivative_from_the_value_is_the_derivative() {
-        for activation in [Identity, Relu, Tanh, Sigmoid, Softplus] {
+        for activation in Activation::ALL {
             for x in [-3.0f64, -0.4, 0.7, 2.0] {
                 let h = 1e-6;
                 let slope = (activation.f(x + h) - activation.f(x - h)) / (2.0 * h);
@@ -68,13 +98,17 @@ mod tests {
 
     #[test]
     fn nothing_overflows_far_out_and_nan_is_not_hidden() {
-        for activation in [Identity, Relu, Tanh, Sigmoid, Softplus] {
+        for activation in Activation::ALL {
             for x in [1e4f32, -1e4, 0.0, -0.0] {
                 let y = activation.f(x);
                 assert!(y.is_finite() && activation.df(y).is_finite(), "{activation:?} at {x}");
             }
             assert!(activation.f(f32::NAN).is_nan(), "{activation:?}");
         }
+        assert_eq!(
+            "swish".parse::<Activation>().unwrap_err(),
+            "expected one of identity, relu, tanh, sigmoid, softplus, found `swish`"
+        );
         assert_eq!(Activation::Relu.df(Activation::Relu.f(0.0f32)), 0.0);
     }
 }

@@ -235,6 +235,15 @@ impl<T: Real> Tape<T> {
         args.map(Slot::to_string).collect::<Vec<_>>().join(" ")
     }
 
+    /// The parameters, one line each: `p0      784×400   hidden.weight`.
+    pub fn parameters(&self) -> String {
+        let line = |p| {
+            let [rows, columns] = self.layout.shape(p);
+            format!("{:<5} {rows:>5}×{columns:<5} {}\n", Slot::Param(p).to_string(), self.layout.name(p))
+        };
+        self.layout.params().map(line).collect()
+    }
+
     #[track_caller]
     fn assert_layout(&self, layout: &Arc<Layout>) {
         // Comparing pointers first keeps the usual case free.
@@ -258,11 +267,7 @@ impl<T: Real> fmt::Display for Tape<T> {
             let line = format!("%{i:<4} {rows:>5}×{columns:<5} {name:<16} {}", self.args_text(i));
             writeln!(f, "{}", line.trim_end())?;
         }
-        for p in self.layout.params() {
-            let [rows, columns] = self.layout.shape(p);
-            writeln!(f, "{:<5} {rows:>5}×{columns:<5} {}", Slot::Param(p).to_string(), self.layout.name(p))?;
-        }
-        Ok(())
+        f.write_str(&self.parameters())
     }
 }
 

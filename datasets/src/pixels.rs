@@ -1,6 +1,8 @@
 //! From the byte of a pixel to the number a model sees.
 
 use rand::Rng;
+use std::fmt;
+use std::str::FromStr;
 
 /// What becomes of a pixel `u`, 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,31 @@ pub enum Pixels {
     Dynamic,
     /// 1 if `u ≥ 128`, otherwise 0: the same at every sight.
     Threshold,
+}
+
+impl Pixels {
+    /// All of them.
+    pub const ALL: [Pixels; 3] = [Pixels::Grey, Pixels::Dynamic, Pixels::Threshold];
+}
+
+impl fmt::Display for Pixels {
+    /// The name of the binarisation: `none`, `dynamic` or `threshold`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Pixels::Grey => "none",
+            Pixels::Dynamic => "dynamic",
+            Pixels::Threshold => "threshold",
+        })
+    }
+}
+
+impl FromStr for Pixels {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let named = Pixels::ALL.into_iter().find(|pixels| pixels.to_string() == name);
+        named.ok_or_else(|| format!("expected one of none, dynamic, threshold, found `{name}`"))
+    }
 }
 
 /// Draws from a Bernoulli distribution with probability `u / 255`, exact to 2⁻³².
@@ -44,6 +71,14 @@ mod tests {
             // For black and white, sigma is 0: they never flip.
             assert!((on - f64::from(n) * p).abs() <= 5.0 * sigma, "{u}: on {on} times of {n}");
         }
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for pixels in Pixels::ALL {
+            assert_eq!(pixels.to_string().parse(), Ok(pixels));
+        }
+        assert!("grey".parse::<Pixels>().is_err());
     }
 
     #[test]

@@ -1,1 +1,60 @@
-//! x
+//! Variational autoencoders, from the layer to the evidence lower bound.
+//!
+//! | module            | what it owns                                                                        |
+//! |-------------------|-------------------------------------------------------------------------------------|
+//! | [`layers`]        | parameters by name, and what they do to a batch                                     |
+//! | [`distributions`] | densities, samples and divergences, each with its fused operation and definition    |
+//! | [`models`]        | layers and distributions put together                                               |
+//! | [`optim`]         | Adam                                                                                |
+//! | [`noise`]         | randomness as a function of (seed, purpose, step)                                   |
+//! | [`train`]         | the loop                                                                            |
+//! | [`evaluate`]      | the test loss, and where its nats go                                                |
+//! | [`generate`]      | samples, reconstructions, interpolations                                            |
+//! | [`config`]        | everything that can be set                                                          |
+//! | [`checkpoint`]    | a model in a file                                                                   |
+//! | [`report`]        | pictures and plots                                                                  |
+//! | [`files`]         | written whole or not at all                                                         |
+//!
+//! The loop, as anybody can write it:
+//!
+//! ```
+//! use autograd::{Grads, Params};
+//! use vae::{config::Config, models::Architecture, noise::{Purpose, fill_normal}, optim::Adam, train::Step};
+//!
+//! let mut train = datasets::mnist().train;
+//! train.truncate(512);
+//!
+//! let mut params = Params::new();
+//! let architecture = Config { hidden: vec![64], latent: 2, ..Config::default() }.architecture(784);
+//! let vae = architecture.build(&mut params, &mut Purpose::Init.generator(1, 0));
+//! let mut grads = Grads::zeros(&params);
+//! let mut adam = Adam::new(&params, 1e-3);
+//! let mut s = Step::record(&vae, &params, 128, 1.0);
+//!
+//! let mut losses = vec![];
+//! for (step, batch) in train.batches(128, 1, 0).iter().enumerate() {
+//!     batch.write_to(datasets::Pixels::Grey, &mut Purpose::Binarize.generator(1, 0), s.tape.input_mut(s.x));
+//!     fill_normal(&mut Purpose::Noise.generator(1, step as u64), s.tape.input_mut(s.noise));
+//!     s.tape.forward(&params);
+//!     s.tape.backward(s.loss, &params, &mut grads);
+//!     adam.step(&mut params, &grads);
+//!     losses.push(s.tape.scalar(s.loss));
+//! }
+//! assert!(losses[3] < losses[0]);
+//! ```
+
+pub mod checkpoint;
+pub mod config;
+pub mod distributions;
+mod error;
+pub mod evaluate;
+pub mod files;
+pub mod generate;
+pub mod layers;
+pub mod models;
+pub mod noise;
+pub mod optim;
+pub mod report;
+pub mod train;
+
+pub use error::{Error, Result};

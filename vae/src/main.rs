@@ -1,2 +1,7 @@
-//! The program `vae`.
-fn main() {}
+//! The program `vae`: arguments in, library calls, files out.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -38,7 +38,7 @@ impl<T: Real> Op<T, 3> for Linear {
     fn name(&self) -> String {
         match self.0 {
             Activation::Identity => "Linear".to_string(),
-            f => format!("Linear {}", format!("{f:?}").to_lowercase()),
+            f => format!("Linear {f}"),
         }
     }
 

@@ -1,0 +1,95 @@
+//! Black or white pixels.
+
+use autograd::ops::{Function2, RowSumOf};
+use autograd::{Real, Var};
+
+use super::Distribution;
+
+/// Independent pixels that are 1 with probability `σ(l)`, given by their logits `l`.
+///
+/// It is a likelihood of black and white pixels only. Of grey levels in `[0, 1]` the same expression is a
+/// cross-entropy: a useful loss, as in PyTorch's example, but no probability of the data.
+#[derive(Clone, Copy, Debug)]
+pub struct Bernoulli<'r, T: Real = f32> {
+    /// `l`, any numbers, `[batch, pixels]`
+    pub logits: Var<'r, T>,
+}
+
+impl<'r, T: Real> Bernoulli<'r, T> {
+    /// The probability of each pixel, `σ(l)`.
+    pub fn mean(&self) -> Var<'r, T> {
+        self.logits.sigmoid()
+    }
+}
+
+impl<'r, T: Real> Distribution<'r, T> for Bernoulli<'r, T> {
+    fn log_prob(&self, x: Var<'r, T>) -> Var<'r, T> {
+        Var::apply(RowSumOf(BernoulliLogProb), [self.logits, x])
+    }
+}
+
+/// `log p(x) = x·ln σ(l) + (1 − x)·ln(1 − σ(l)) = x·l − ln(1 + eˡ)`, and so `dl = x − σ(l)` and `dx = l`.
+///
+/// Computed from the logits: `ln σ(l)` of a probability that was rounded to 0 would be `−∞`.
+pub struct BernoulliLogProb;
+
+impl<T: Real> Function2<T> for BernoulliLogProb {
+    const NAME: &'static str = "log_prob";
+
+    #[inline(always)]
+    fn f(&self, logit: T, x: T) -> T {
+        x * logit - logit.softplus()
+    }
+    #[inline(always)]
+    fn da(&self, logit: T, x: T) -> T {
+        x - logit.sigmoid()
+    }
+    #[inline(always)]
+    fn db(&self, logit: T, _: T) -> T {
+        logit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autograd::check::{gradients, same};
+
+    #[test]
+    fn gradient() {
+        gradients([[3, 4], [3, 4]], |[logits, x]| Bernoulli { logits }.log_prob(x));
+        gradients([[3, 4]], |[logits]| Bernoulli { logits }.mean());
+    }
+
+    #[test]
+    fn the_fused_form_equals_the_definition_from_probabilities() {
+        same(
+            [[3, 4], [3, 4]],
+            |[logits, x]| Bernoulli { logits }.log_prob(x),
+            |[logits, x]| {
+                let p = Bernoulli { logits }.mean();
+                (x * p.ln() + (-x + 1.0) * (-p + 1.0).ln()).row_sum()
+            },
+        );
+    }
+
+    #[test]
+    fn certainty_costs_its_logit_when_wrong_and_nothing_when_right_and_is_never_nan() {
+        let f = |logit: f32, x| (BernoulliLogProb.f(logit, x), BernoulliLogProb.da(logit, x));
+        assert_eq!(f(1e4, 1.0), (0.0, 0.0));
+        assert_eq!(f(1e4, 0.0), (-1e4, -1.0));
+        assert_eq!(f(-1e4, 0.0), (0.0, 0.0));
+        assert_eq!(f(-1e4, 1.0), (-1e4, 1.0));
+        for zero in [0.0, -0.0] {
+            assert_eq!(f(zero, 1.0), (-std::f32::consts::LN_2, 0.5));
+        }
+    }
+
+    #[test]
+    fn the_probabilities_of_black_and_white_add_up_to_one() {
+        for logit in [-30.0f64, -1.0, 0.0, 0.3, 30.0] {
+            let sum = BernoulliLogProb.f(logit, 0.0).exp() + BernoulliLogProb.f(logit, 1.0).exp();
+            assert!((sum - 1.0).abs() < 1e-14, "{sum} at {logit}");
+        }
+    }
+}

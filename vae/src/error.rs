@@ -1,0 +1,61 @@
+//! What can go wrong outside the program: one line each, naming what was expected and what was found.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why something could not be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Error {
+    /// An argument or a setting is not what it must be.
+    Usage(String),
+    /// The data set cannot be read.
+    Data(datasets::Error),
+    /// A file or folder cannot be read or written, or does not hold what it should.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What was expected and what was found.
+        problem: String,
+    },
+    /// A number became NaN or infinite in training. The update of that step was not made.
+    Diverged {
+        /// Counted from 1.
+        epoch: u64,
+        /// Counted from 1 over the whole run.
+        step: u64,
+        /// What was not finite, and what produced it first.
+        what: String,
+    },
+}
+
+/// What fails with an [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Something is wrong with a file or folder.
+    pub fn file(path: &Path, problem: impl fmt::Display) -> Error {
+        // One line, whatever a library had to say.
+        Error::File { path: path.into(), problem: problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ") }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Usage(problem) => f.write_str(problem),
+            Error::Data(error) => error.fmt(f),
+            Error::File { path, problem } => write!(f, "{}: {problem}", path.display()),
+            Error::Diverged { epoch, step, what } => {
+                write!(f, "training diverged in step {step} (epoch {epoch}), before its update: {what}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<datasets::Error> for Error {
+    fn from(error: datasets::Error) -> Error {
+        Error::Data(error)
+    }
+}

@@ -1,0 +1,130 @@
+//! What a model is worth: the test loss and where its nats go. Nothing is updated.
+
+use autograd::ops::Function2;
+use datasets::Images;
+use serde::Serialize;
+
+use crate::checkpoint::Model;
+use crate::distributions::KlToStandardNormal;
+use crate::noise::{Purpose, fill_normal};
+use crate::train::{Losses, Step, Steps, Sums};
+
+/// Images per forward pass. It changes no result; at 500 the tape stays within the second-level cache.
+const BATCH: usize = 500;
+
+/// The result of an evaluation, in nats per example.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// The mean loss and its parts; `−ELBO`, so β = 1.
+    #[serde(flatten)]
+    pub losses: Losses,
+    /// The mean KL divergence of each latent dimension; they add up to `kl`.
+    pub kl_per_dimension: Vec<f64>,
+    /// Latent dimensions that the encoder uses: those whose posterior mean varies over the images with a variance of
+    /// more than 0.01 (Burda et al. 2015, section 5.2).
+    pub active_units: usize,
+}
+
+/// The variance of a posterior mean above which a latent dimension counts as active.
+const ACTIVE: f64 = 0.01;
+
+/// Evaluates a model on images, with one sample of `q(z | x)` per image. Noise and dynamic binarisation depend on the
+/// run's seed alone: every evaluation of a run sees the same.
+pub fn evaluate(model: &Model, images: &Images) -> Evaluation {
+    let Model { config, vae, params, .. } = model;
+    let mut noise = Purpose::EvaluationNoise.generator(config.seed, 0);
+    let mut pixel_noise = Purpose::EvaluationBinarize.generator(config.seed, 0);
+    let mut steps = Steps::default();
+    let mut sums = Sums::default();
+    let mut dimensions = vec![Dimension::default(); config.latent];
+    for batch in &images.in_order(BATCH) {
+        let step = steps.of(batch.len(), || Step::record(vae, params, batch.len(), 1.0));
+        batch.write_to(config.binarize, &mut pixel_noise, step.tape.input_mut(step.x));
+        fill_normal(&mut noise, step.tape.input_mut(step.noise));
+        step.tape.forward(params);
+        sums.add(step);
+        let [mean, log_var] = step.posterior.map(|slot| step.tape.value(slot));
+        for (mean, log_var) in mean.rows().into_iter().zip(log_var.rows()) {
+            for (d, (&mean, &log_var)) in dimensions.iter_mut().zip(mean.iter().zip(log_var)) {
+                d.add(f64::from(mean), f64::from(log_var));
+            }
+        }
+    }
+    let n = images.len() as f64;
+    Evaluation {
+        losses: sums.mean(),
+        kl_per_dimension: dimensions.iter().map(|d| d.kl / n).collect(),
+        active_units: dimensions.iter().filter(|d| d.variance_of_mean(n) > ACTIVE).count(),
+    }
+}
+
+/// Sums over the images for one latent dimension.
+#[derive(Clone, Default)]
+struct Dimension {
+    kl: f64,
+    mean: f64,
+    mean_squared: f64,
+}
+
+impl Dimension {
+    fn add(&mut self, mean: f64, log_var: f64) {
+        self.kl += KlToStandardNormal.f(mean, log_var);
+        self.mean += mean;
+        self.mean_squared += mean * mean;
+    }
+
+    fn variance_of_mean(&self, n: f64) -> f64 {
+        self.mean_squared / n - (self.mean / n).powi(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use datasets::Pixels;
+
+    fn images(n: usize) -> Images {
+        Images::new((0..n * 9).map(|k| (k * 37 % 256) as u8).collect(), 3, 3, vec![0; n]).unwrap()
+    }
+
+    fn model(binarize: Pixels) -> Model {
+        Model::new(Config { hidden: vec![8], latent: 3, binarize, ..Config::default() }, 3, 3)
+    }
+
+    #[test]
+    fn the_parts_add_up() {
+        let e = evaluate(&model(Pixels::Grey), &images(700));
+        assert!((e.losses.reconstruction + e.losses.kl - e.losses.loss).abs() < 1e-12);
+        assert!((e.kl_per_dimension.iter().sum::<f64>() - e.losses.kl).abs() < 1e-6 * e.losses.kl);
+    }
+
+    #[test]
+    fn the_same_run_sees_the_same_noise_every_time_and_another_seed_does_not() {
+        let images = images(30);
+        let mut model = model(Pixels::Dynamic);
+        let first = evaluate(&model, &images);
+        assert_eq!(evaluate(&model, &images), first);
+        model.config.seed += 1;
+        assert_ne!(evaluate(&model, &images).losses.loss, first.losses.loss);
+    }
+
+    #[test]
+    fn z_is_drawn_and_not_the_mean() {
+        // An encoder of huge variance: at z = μ the loss would not notice.
+        let (mut model, images) = (model(Pixels::Grey), images(30));
+        let before = evaluate(&model, &images).losses.reconstruction;
+        model.params.view_mut(model.vae.log_var.bias).fill(8.0);
+        let after = evaluate(&model, &images).losses.reconstruction;
+        assert!((after - before).abs() > 0.1, "{before} {after}");
+    }
+
+    #[test]
+    fn a_dimension_whose_mean_never_moves_is_not_active() {
+        let (mut model, images) = (model(Pixels::Grey), images(30));
+        model.params.view_mut(model.vae.mean.weight).fill(0.0);
+        assert_eq!(evaluate(&model, &images).active_units, 0);
+        model.params.view_mut(model.vae.mean.weight).column_mut(1).fill(1.0);
+        assert_eq!(evaluate(&model, &images).active_units, 1);
+    }
+}

@@ -1,0 +1,59 @@
+//! Files that are written whole or not at all.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Writes a file under a temporary name in the same folder, flushes it to disk, and renames it. Whoever looks, at
+/// any time, finds the old content or the new, never a part.
+///
+/// # Errors
+/// If that fails; there is then no new file, and an old one is as it was.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || {
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        {
+            // A temporary file is private; this one is to become an ordinary file, as far as the umask lets it.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let mut file = builder.prefix(".").suffix(".part").tempfile_in(folder)?;
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)
+    };
+    write().map_err(|e: std::io::Error| Error::file(path, format!("cannot write: {e}")))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn an_old_file_is_replaced_and_nothing_else_is_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write_whole(&path, b"old and longer").unwrap();
+        write_whole(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failure_names_the_file_and_keeps_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        // A folder stands where the file should go, so the rename fails.
+        let path = folder.path().join("a");
+        fs::create_dir_all(path.join("b")).unwrap();
+        let error = write_whole(&path, b"new").unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}: cannot write: ", path.display())), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let missing = folder.path().join("no").join("such");
+        assert!(write_whole(&missing, b"x").unwrap_err().to_string().contains("no/such: cannot write"));
+    }
+}

@@ -1,0 +1,194 @@
+//! The variational autoencoder of Kingma and Welling (2014).
+
+use autograd::{Activation, Params, Real, Var};
+use datasets::Generator;
+
+use crate::distributions::{Bernoulli, Distribution, Gaussian, KlTo, Reparameterized, StandardNormal};
+use crate::layers::{Dense, Layer};
+
+/// An encoder from pixels to a Gaussian over latent codes, and a decoder from a code to a Bernoulli over pixels.
+///
+/// The layers hold names of parameters, not numbers: one model runs on `Params<f32>` and `Params<f64>` alike.
+#[derive(Clone, Debug)]
+pub struct Vae {
+    /// Pixels to features.
+    pub encoder: Vec<Dense>,
+    /// Features to the posterior's mean.
+    pub mean: Dense,
+    /// Features to the logarithm of the posterior's variance.
+    pub log_var: Dense,
+    /// Latent code to features.
+    pub decoder: Vec<Dense>,
+    /// Features to the logits of the pixels.
+    pub logits: Dense,
+}
+
+impl Vae {
+    /// `q(z | x)`
+    pub fn encode<'r, T: Real>(&self, x: Var<'r, T>) -> Gaussian<'r, T> {
+        let h = self.encoder.apply(x);
+        Gaussian { mean: self.mean.apply(h), log_var: self.log_var.apply(h) }
+    }
+
+    /// `p(x | z)`
+    pub fn decode<'r, T: Real>(&self, z: Var<'r, T>) -> Bernoulli<'r, T> {
+        Bernoulli { logits: self.logits.apply(self.decoder.apply(z)) }
+    }
+
+    /// The two parts of `−ELBO(x) = E_q[−log p(x | z)] + KL(q(z | x) ‖ p(z))`, with one sample `z` for the expectation.
+    pub fn elbo<'r, T: Real>(&self, x: Var<'r, T>, noise: Var<'r, T>) -> Elbo<'r, T> {
+        let q = self.encode(x);
+        let p = self.decode(q.sample(noise));
+        Elbo { posterior: q, reconstruction: -p.log_prob(x), kl: q.kl_to(StandardNormal) }
+    }
+}
+
+/// The two parts of `−ELBO`, each a column `[batch, 1]` in nats per example.
+#[derive(Clone, Copy, Debug)]
+pub struct Elbo<'r, T: Real = f32> {
+    /// `q(z | x)`
+    pub posterior: Gaussian<'r, T>,
+    /// `−log p(x | z)` at a sample `z` of `q(z | x)`
+    pub reconstruction: Var<'r, T>,
+    /// `KL(q(z | x) ‖ p(z))`
+    pub kl: Var<'r, T>,
+}
+
+impl<'r, T: Real> Elbo<'r, T> {
+    /// What training minimizes: `reconstruction + β·KL`, averaged over the batch. With `β = 1` it is `−ELBO`; other
+    /// values make the β-VAE of Higgins et al. (2017).
+    pub fn loss(&self, beta: f64) -> Var<'r, T> {
+        // β = 1 is not multiplied by: the usual tape has no line for it.
+        let kl = if beta == 1.0 { self.kl } else { self.kl * beta };
+        (self.reconstruction + kl).mean()
+    }
+}
+
+/// The sizes of a [`Vae`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Architecture {
+    /// Pixels per image.
+    pub pixels: usize,
+    /// Units of the encoder's hidden layers, first to last; the decoder has the same, last to first.
+    pub hidden: Vec<usize>,
+    /// Dimensions of the latent code.
+    pub latent: usize,
+    /// The nonlinearity of the hidden layers.
+    pub activation: Activation,
+}
+
+impl Architecture {
+    /// A model with fresh parameters, which are appended to `params`. They are drawn layer after layer.
+    pub fn build(&self, params: &mut Params, randomness: &mut Generator) -> Vae {
+        let mut dense = |name: &str, sizes, f| Dense::new(params, name, sizes, f, randomness);
+        let stack = |name: &str, sizes: &[usize], dense: &mut dyn FnMut(&str, [usize; 2], Activation) -> Dense| {
+            let layer =
+                |(i, pair): (usize, &[usize])| dense(&format!("{name}.{i}"), [pair[0], pair[1]], self.activation);
+            sizes.windows(2).enumerate().map(layer).collect::<Vec<_>>()
+        };
+        let up: Vec<usize> = [self.pixels].into_iter().chain(self.hidden.iter().copied()).collect();
+        let down: Vec<usize> = [self.latent].into_iter().chain(self.hidden.iter().rev().copied()).collect();
+        let (features_up, features_down) = (up[up.len() - 1], down[down.len() - 1]);
+        Vae {
+            encoder: stack("encoder", &up, &mut dense),
+            mean: dense("mean", [features_up, self.latent], Activation::Identity),
+            log_var: dense("log_var", [features_up, self.latent], Activation::Identity),
+            decoder: stack("decoder", &down, &mut dense),
+            logits: dense("logits", [features_down, self.pixels], Activation::Identity),
+        }
+    }
+
+    /// How many numbers the model learns; `None` if that overflows.
+    pub fn count(&self) -> Option<usize> {
+        let mut sizes = vec![self.pixels];
+        sizes.extend(&self.hidden);
+        let dense = |inputs: usize, outputs: usize| inputs.checked_add(1)?.checked_mul(outputs);
+        let mut total = dense(*sizes.last()?, self.latent)?.checked_mul(2)?;
+        sizes.push(self.latent);
+        let encoder = sizes[..sizes.len() - 1].windows(2).map(|p| dense(p[0], p[1]));
+        let decoder = sizes.windows(2).map(|p| dense(p[1], p[0]));
+        for layer in encoder.chain(decoder) {
+            total = total.checked_add(layer?)?;
+        }
+        Some(total)
+    }
+}
+
+impl std::fmt::Display for Architecture {
+    /// `784–400–20–400–784`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let up = [self.pixels].into_iter().chain(self.hidden.iter().copied());
+        let down = self.hidden.iter().rev().copied().chain([self.pixels]);
+        let sizes: Vec<String> = up.chain([self.latent]).chain(down).map(|n| n.to_string()).collect();
+        f.write_str(&sizes.join("–"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autograd::{Grads, Recorder};
+    use datasets::generator;
+
+    fn small(hidden: &[usize], activation: Activation) -> (Vae, Params) {
+        let mut params = Params::new();
+        let architecture = Architecture { pixels: 6, hidden: hidden.to_vec(), latent: 2, activation };
+        let vae = architecture.build(&mut params, &mut generator(1, "init", 0));
+        assert_eq!(architecture.count(), Some(params.layout.count()));
+        (vae, params)
+    }
+
+    /// Every parameter of a whole loss, moved by ±h in f64, against the gradient on the tape.
+    fn check_every_parameter(hidden: &[usize], activation: Activation, beta: f64) {
+        let (vae, params) = small(hidden, activation);
+        let mut params = params.cast::<f64>();
+        let r = Recorder::new(&params);
+        let (x, noise) = (r.input([3, 6]), r.input([3, 2]));
+        let loss = vae.elbo(x, noise).loss(beta).slot();
+        let (x, noise) = (x.slot(), noise.slot());
+        let mut tape = r.finish();
+        for (k, number) in tape.input_mut(x).iter_mut().enumerate() {
+            *number = (k * 7 % 11) as f64 / 10.0;
+        }
+        for (k, number) in tape.input_mut(noise).iter_mut().enumerate() {
+            *number = (k * 5 % 7) as f64 / 3.0 - 1.0;
+        }
+        let mut grads = Grads::zeros(&params);
+        tape.forward(&params);
+        tape.backward(loss, &params, &mut grads);
+        let largest = grads.flat.iter().fold(1.0f64, |m, g| m.max(g.abs()));
+        let layout = params.layout.clone();
+        for i in layout.params().flat_map(|p| layout.range(p)) {
+            let (theta, h) = (params.flat[i], 1e-5);
+            let mut loss_at = |theta| {
+                params.flat[i] = theta;
+                tape.forward(&params);
+                tape.scalar(loss)
+            };
+            let difference = (loss_at(theta + h) - loss_at(theta - h)) / (2.0 * h);
+            params.flat[i] = theta;
+            assert!((grads.flat[i] - difference).abs() <= 1e-7 * largest, "{i}: {} {difference}", grads.flat[i]);
+        }
+    }
+
+    #[test]
+    fn the_gradient_of_the_whole_loss_is_right_for_every_parameter() {
+        check_every_parameter(&[5], Activation::Relu, 1.0);
+        check_every_parameter(&[5, 4], Activation::Tanh, 0.5);
+        check_every_parameter(&[], Activation::Relu, 1.0);
+    }
+
+    #[test]
+    fn beta_multiplies_the_kl_and_nothing_else() {
+        let (vae, params) = small(&[5], Activation::Softplus);
+        let r = Recorder::new(&params);
+        let (x, noise) = (r.input([1, 6]), r.input([1, 2]));
+        let elbo = vae.elbo(x, noise);
+        let slots = [elbo.loss(1.0), elbo.loss(3.0), elbo.reconstruction, elbo.kl].map(Var::slot);
+        let mut tape = r.finish();
+        tape.forward(&params);
+        let [loss, loss3, reconstruction, kl] = slots.map(|s| tape.scalar(s));
+        assert_eq!(loss, reconstruction + kl);
+        assert_eq!(loss3, reconstruction + 3.0 * kl);
+    }
+}

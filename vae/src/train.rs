@@ -1,0 +1,241 @@
+//! Training: the loop, and what it reports.
+
+use autograd::kernels::{parallel, reduce};
+use autograd::{Grads, Params, Recorder, Slot, Tape, Var};
+use datasets::Images;
+use rayon::prelude::*;
+
+use crate::checkpoint::Model;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::models::Vae;
+use crate::noise::{Purpose, fill_normal};
+use crate::optim::Adam;
+
+/// The loss of a set of images, in nats per example.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Losses {
+    /// `−ELBO = reconstruction + KL`, whatever β training uses.
+    pub loss: f64,
+    /// `−log p(x | z)` at one sample `z` of `q(z | x)` per image.
+    pub reconstruction: f64,
+    /// `KL(q(z | x) ‖ p(z))`
+    pub kl: f64,
+}
+
+/// Sums of [`Losses`] over images, in `f64`: 60,000 losses of 100 nats have no `f32` sum worth printing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sums {
+    reconstruction: f64,
+    kl: f64,
+    images: usize,
+}
+
+impl Sums {
+    /// Adds the columns that a forward pass has left on the tape.
+    pub fn add(&mut self, step: &Step) {
+        let total = |slot: Slot| step.tape.value(slot).iter().map(|&x| f64::from(x)).sum::<f64>();
+        self.reconstruction += total(step.reconstruction);
+        self.kl += total(step.kl);
+        self.images += step.tape.value(step.kl).nrows();
+    }
+
+    /// The means.
+    pub fn mean(&self) -> Losses {
+        let n = self.images as f64;
+        let (reconstruction, kl) = (self.reconstruction / n, self.kl / n);
+        Losses { loss: reconstruction + kl, reconstruction, kl }
+    }
+}
+
+/// The computation for one batch size, recorded.
+pub struct Step {
+    /// The operations and their memory.
+    pub tape: Tape,
+    /// Input: the images, `[batch, pixels]`.
+    pub x: Slot,
+    /// Input: standard normal noise, `[batch, latent]`.
+    pub noise: Slot,
+    /// The posterior's mean and log-variance, `[batch, latent]`.
+    pub posterior: [Slot; 2],
+    /// `−log p(x | z)`, `[batch, 1]`
+    pub reconstruction: Slot,
+    /// `KL(q(z | x) ‖ p(z))`, `[batch, 1]`
+    pub kl: Slot,
+    /// The training objective, a scalar.
+    pub loss: Slot,
+}
+
+impl Step {
+    /// Records the loss of a model for batches of one size.
+    pub fn record(vae: &Vae, params: &Params, batch: usize, beta: f64) -> Step {
+        let (pixels, latent) = (params.view(vae.logits.bias).len(), params.view(vae.mean.bias).len());
+        let r = Recorder::new(params);
+        let (x, noise) = (r.input([batch, pixels]), r.input([batch, latent]));
+        let elbo = vae.elbo(x, noise);
+        let loss = elbo.loss(beta).slot();
+        let [x, noise, reconstruction, kl] = [x, noise, elbo.reconstruction, elbo.kl].map(Var::slot);
+        let posterior = [elbo.posterior.mean, elbo.posterior.log_var].map(Var::slot);
+        Step { tape: r.finish(), x, noise, posterior, reconstruction, kl, loss }
+    }
+}
+
+/// A tape per batch size: the usual one, and the smaller one of the last batch.
+#[derive(Default)]
+pub struct Steps(Vec<(usize, Step)>);
+
+impl Steps {
+    /// The tape for this batch size, recorded at first use.
+    pub fn of(&mut self, batch: usize, record: impl FnOnce() -> Step) -> &mut Step {
+        let known = self.0.iter().position(|(size, _)| *size == batch);
+        let at = known.unwrap_or_else(|| {
+            self.0.push((batch, record()));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
+    }
+}
+
+/// A model in training: all that changes from step to step.
+pub struct Trainer<'d> {
+    /// The model as it is now.
+    pub model: Model,
+    images: &'d Images,
+    adam: Adam,
+    grads: Grads,
+    steps: Steps,
+    epoch: u64,
+    step: u64,
+}
+
+impl<'d> Trainer<'d> {
+    /// Training that starts from this model.
+    pub fn new(model: Model, images: &'d Images) -> Self {
+        let mut adam = Adam::new(&model.params, model.config.lr);
+        adam.weight_decay = model.config.weight_decay;
+        let grads = Grads::zeros(&model.params);
+        Trainer { model, images, adam, grads, steps: Steps::default(), epoch: 0, step: 0 }
+    }
+
+    /// Updates made so far.
+    pub fn steps_taken(&self) -> u64 {
+        self.step
+    }
+
+    /// One pass over the training images: the mean loss over it, each image's taken before the update it led to.
+    /// `progress` is called after each step with the images in it and the mean so far.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if the loss or a gradient is not finite; the parameters are those before that step.
+    pub fn epoch(&mut self, mut progress: impl FnMut(usize, Losses)) -> Result<Losses> {
+        let Model { config, vae, params, .. } = &mut self.model;
+        let &mut Config { batch, beta, seed, binarize, .. } = config;
+        let mut sums = Sums::default();
+        for images in &self.images.batches(batch, seed, self.epoch) {
+            let step = self.steps.of(images.len(), || Step::record(vae, params, images.len(), beta));
+            let pixel_noise = &mut Purpose::Binarize.generator(seed, self.step);
+            images.write_to(binarize, pixel_noise, step.tape.input_mut(step.x));
+            fill_normal(&mut Purpose::Noise.generator(seed, self.step), step.tape.input_mut(step.noise));
+
+            step.tape.forward(params);
+            step.tape.backward(step.loss, params, &mut self.grads);
+            if !step.tape.scalar(step.loss).is_finite() || !all_finite(&self.grads.flat) {
+                let what = what_diverged(step, params, &mut self.grads);
+                return Err(Error::Diverged { epoch: self.epoch + 1, step: self.step + 1, what });
+            }
+            self.adam.step(params, &self.grads);
+
+            self.step += 1;
+            sums.add(step);
+            progress(images.len(), sums.mean());
+        }
+        self.epoch += 1;
+        Ok(sums.mean())
+    }
+}
+
+/// What is not finite, and who is to blame.
+fn what_diverged(step: &mut Step, params: &Params, grads: &mut Grads) -> String {
+    let loss = step.tape.scalar(step.loss);
+    let what = match loss.is_finite() {
+        true => "a gradient is not finite".to_string(),
+        false => format!("the loss is {loss}"),
+    };
+    match step.tape.first_non_finite(step.loss, params, grads) {
+        Some(culprit) => format!("{what}; the first thing that is not finite is {culprit}"),
+        None => what,
+    }
+}
+
+/// Whether there is no NaN and no infinity. `0 · x` is 0 for every other number, so a sum finds out without branches.
+fn all_finite(numbers: &[f32]) -> bool {
+    numbers.par_chunks(parallel::CHUNK).all(|x| reduce::sum(x.len(), |i| x[i] * 0.0) == 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datasets::Pixels;
+
+    /// Fifty images of two kinds: a bright upper half, or a bright left half.
+    fn images() -> Images {
+        let bright = |i: usize, y: usize, x: usize| if i.is_multiple_of(2) { y < 2 } else { x < 2 };
+        let pixel = |k: usize| if bright(k / 16, k / 4 % 4, k % 4) { 200 + (k % 50) as u8 } else { (k % 30) as u8 };
+        let pixels = (0..50 * 16).map(pixel).collect();
+        Images::new(pixels, 4, 4, vec![0; 50]).unwrap()
+    }
+
+    fn config() -> Config {
+        Config { batch: 16, hidden: vec![12], latent: 2, lr: 1e-2, ..Config::default() }
+    }
+
+    fn train(config: &Config, threads: usize, epochs: usize) -> (Vec<Losses>, Vec<f32>) {
+        let images = images();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut trainer = Trainer::new(Model::new(config.clone(), 4, 4), &images);
+            let losses = (0..epochs).map(|_| trainer.epoch(|_, _| {}).unwrap()).collect();
+            assert_eq!(trainer.steps_taken(), 4 * epochs as u64, "the ragged last batch of 2 is trained on");
+            (losses, trainer.model.params.flat.to_vec())
+        })
+    }
+
+    #[test]
+    fn the_loss_falls() {
+        let (losses, _) = train(&config(), 1, 30);
+        assert!(losses[29].loss < losses[0].loss - 1.0, "{losses:?}");
+        assert!(losses.iter().all(|l| l.loss == l.reconstruction + l.kl && l.kl >= 0.0));
+    }
+
+    #[test]
+    fn a_run_is_a_function_of_its_configuration_whatever_the_number_of_threads() {
+        for binarize in Pixels::ALL {
+            let config = Config { binarize, ..config() };
+            assert_eq!(train(&config, 1, 3), train(&config, 3, 3));
+        }
+        let other = Config { seed: 2, ..config() };
+        assert_ne!(train(&config(), 1, 1).1, train(&other, 1, 1).1);
+    }
+
+    #[test]
+    fn divergence_is_found_before_the_update_and_names_step_and_operation() {
+        let images = images();
+        let mut trainer = Trainer::new(Model::new(Config { lr: 1e30, ..config() }, 4, 4), &images);
+        let error = trainer.epoch(|_, _| {}).unwrap_err();
+        let Error::Diverged { epoch: 1, step: 2, what } = &error else { panic!("{error}") };
+        assert!(what.contains("the value of %3 Linear 16×2 (%2 p2 p3)"), "{what}");
+        assert!(trainer.model.params.flat.iter().all(|x| x.is_finite()));
+    }
+
+    #[test]
+    fn not_finite_is_seen_anywhere() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for i in [0, 15, 16, 99] {
+                let mut numbers = vec![f32::MAX; 100];
+                assert!(all_finite(&numbers));
+                numbers[i] = bad;
+                assert!(!all_finite(&numbers));
+            }
+        }
+    }
+}
