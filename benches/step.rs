@@ -1,1 +1,26 @@
-fn main() {}
+//! A whole training step – batch, noise, forward, backward, Adam – at several batch sizes, with one thread and with
+//! all. `cargo bench --bench step`
+
+#![allow(missing_docs, reason = "criterion's macros define functions without any")]
+
+use benches::Training;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use vae::config::Config;
+
+fn step(c: &mut Criterion) {
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut group = c.benchmark_group("step of 784–400–20");
+    for batch in [16, 128, 512] {
+        group.throughput(Throughput::Elements(batch as u64));
+        for threads in [1, all] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
+            let id = BenchmarkId::new(format!("{threads} threads"), format!("batch {batch}"));
+            let mut training = Training::new(Config { batch, ..Config::default() });
+            group.bench_function(id, |bencher| pool.install(|| bencher.iter(|| training.step())));
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, step);
+criterion_main!(benches);

@@ -264,7 +264,7 @@ impl<T: Real> fmt::Display for Tape<T> {
         for (i, node) in self.nodes.iter().enumerate() {
             let name = node.op.as_ref().map_or("input".to_string(), |op| op.name());
             let [rows, columns] = node.shape;
-            let line = format!("%{i:<4} {rows:>5}×{columns:<5} {name:<16} {}", self.args_text(i));
+            let line = format!("%{i:<4} {rows:>5}×{columns:<5} {name:<18} {}", self.args_text(i));
             writeln!(f, "{}", line.trim_end())?;
         }
         f.write_str(&self.parameters())
@@ -362,8 +362,8 @@ mod tests {
         x.linear(r.param(w), r.param(b), Activation::Relu).sum();
         let expected = "\
 %0      128×784   input
-%1      128×400   Linear relu      %0 p0 p1
-%2        1×1     Sum              %1
+%1      128×400   Linear relu        %0 p0 p1
+%2        1×1     Sum                %1
 p0      784×400   w
 p1        1×400   b
 ";

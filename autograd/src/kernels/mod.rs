@@ -4,6 +4,7 @@ pub mod each;
 pub mod gemm;
 pub mod parallel;
 pub mod reduce;
+pub mod simd;
 
 /// What happens to the numbers that are already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,186 @@
+//! What the CPU can do, found at run time, so that a default build is the fast build.
+//!
+//! A **token** – [`Scalar`], [`Avx2`], [`Avx512`], [`Neon`] – proves that the CPU has the instructions it stands for:
+//! only [`Isa::available`] makes one. Whoever holds a token may use its registers ([`Lanes`]) and compile a plain loop
+//! for them ([`Simd::vectorize`]) without any `unsafe`, which stays in this folder.
+//!
+//! The environment variable `AUTOGRAD_SIMD` (`scalar`, `avx2`, `avx512` or `neon`) forces one, for tests and for
+//! comparisons.
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use std::fmt;
+use std::sync::OnceLock;
+
+#[cfg(target_arch = "aarch64")]
+pub use aarch64::Neon;
+pub use scalar::Scalar;
+#[cfg(target_arch = "x86_64")]
+pub use x86::{Avx2, Avx512};
+
+/// Proof that the CPU has certain instructions.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// Runs `f`, compiled with these instructions: a plain loop inside becomes a loop over whole registers, and
+    /// `mul_add` one instruction.
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
+}
+
+/// `N` numbers of kind `T` in one register.
+///
+/// Few operations on purpose: they are what a product of matrices needs. Everything elementwise is a plain loop inside
+/// [`Simd::vectorize`].
+pub trait Lanes<T, const N: usize>: Simd {
+    /// The register.
+    type V: Copy;
+    /// The same number in every lane.
+    fn splat(self, x: T) -> Self::V;
+    /// Reads `N` numbers.
+    fn load(self, x: &[T; N]) -> Self::V;
+    /// Writes `N` numbers.
+    fn store(self, x: &mut [T; N], v: Self::V);
+    /// `a · b + c`, rounded once.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+}
+
+/// The instruction sets there are code paths for, each with its token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// No vector instructions; where the CPU has no fused multiply–add either, `mul_add` is computed in software, so
+    /// that the results have the same bits, slowly.
+    Scalar(Scalar),
+    /// AVX2 and FMA: registers of 256 bits.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    /// AVX-512 F, BW, DQ and VL: registers of 512 bits.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    /// NEON: registers of 128 bits.
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
+}
+
+impl Isa {
+    /// All that this CPU has, the best last.
+    pub fn available() -> Vec<Isa> {
+        let mut all = vec![Isa::Scalar(Scalar)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.extend(Avx2::detect().map(Isa::Avx2));
+            all.extend(Avx512::detect().map(Isa::Avx512));
+        }
+        #[cfg(target_arch = "aarch64")]
+        all.extend(Neon::detect().map(Isa::Neon));
+        all
+    }
+
+    /// The best that this CPU has, or the one that `AUTOGRAD_SIMD` forces; found once.
+    ///
+    /// # Errors
+    /// If the variable names one that does not exist or that this CPU lacks.
+    pub fn choose() -> Result<Isa, String> {
+        static CHOSEN: OnceLock<Result<Isa, String>> = OnceLock::new();
+        CHOSEN.get_or_init(|| Isa::forced(std::env::var("AUTOGRAD_SIMD").ok().as_deref())).clone()
+    }
+
+    fn forced(name: Option<&str>) -> Result<Isa, String> {
+        let available = Isa::available();
+        let best = available[available.len() - 1];
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(best) };
+        let named = available.iter().find(|isa| isa.to_string() == name);
+        let names: Vec<String> = available.iter().map(Isa::to_string).collect();
+        named.copied().ok_or_else(|| format!("AUTOGRAD_SIMD: this CPU has {}, found `{name}`", names.join(", ")))
+    }
+}
+
+impl fmt::Display for Isa {
+    /// Its name as in `AUTOGRAD_SIMD`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Isa::Scalar(_) => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(_) => "neon",
+        })
+    }
+}
+
+/// Runs `f`, compiled for the best instructions that this CPU has; see [`Simd::vectorize`].
+///
+/// # Panics
+/// If `AUTOGRAD_SIMD` asks for something this CPU does not have; [`Isa::choose`] says so without a panic.
+#[inline(always)]
+pub fn vectorize<R>(f: impl FnOnce() -> R) -> R {
+    vectorize_for(Isa::choose().unwrap_or_else(|problem| panic!("{problem}")), f)
+}
+
+/// Runs `f`, compiled for these instructions.
+#[inline(always)]
+pub fn vectorize_for<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
+    match isa {
+        Isa::Scalar(token) => token.vectorize(f),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(token) => token.vectorize(f),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512(token) => token.vectorize(f),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => token.vectorize(f),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `N` lanes of `a · b + c`, through every operation of [`Lanes`].
+    fn lanes<T: crate::Real, const N: usize>(token: impl Lanes<T, N>) {
+        let a: [T; N] = std::array::from_fn(|l| T::of(1.0 + l as f64 / 7.0));
+        let (b, mut c) = (T::of(1.0 / 3.0), [T::of(-0.25); N]);
+        let expected: [T; N] = std::array::from_fn(|l| a[l].mul_add(b, c[l]));
+        token.vectorize(|| {
+            let product = token.mul_add(token.load(&a), token.splat(b), token.load(&c));
+            token.store(&mut c, product);
+        });
+        assert_eq!(c, expected);
+    }
+
+    /// No path that the machine has goes untested: the match is over the very list that is chosen from.
+    #[test]
+    fn every_token_this_cpu_has_loads_multiplies_adds_and_stores() {
+        for isa in Isa::available() {
+            match isa {
+                Isa::Scalar(t) => (lanes::<f32, 4>(t), lanes::<f64, 4>(t)),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2(t) => (lanes::<f32, 8>(t), lanes::<f64, 4>(t)),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512(t) => (lanes::<f32, 16>(t), lanes::<f64, 8>(t)),
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon(t) => (lanes::<f32, 4>(t), lanes::<f64, 2>(t)),
+            };
+        }
+    }
+
+    #[test]
+    fn a_vectorized_loop_has_the_bits_of_the_scalar_one() {
+        let x: Vec<f32> = (0..1000).map(|i| i as f32 / 7.0).collect();
+        let run = |isa| vectorize_for(isa, || x.iter().map(|&x| x.mul_add(x, 0.1)).collect::<Vec<f32>>());
+        let expected = run(Isa::Scalar(Scalar));
+        assert!(Isa::available().into_iter().all(|isa| run(isa) == expected));
+    }
+
+    #[test]
+    fn a_name_that_this_cpu_lacks_is_refused_and_the_best_is_the_default() {
+        let available = Isa::available();
+        assert_eq!(Isa::forced(None), Ok(available[available.len() - 1]));
+        for isa in available {
+            assert_eq!(Isa::forced(Some(&isa.to_string())), Ok(isa));
+        }
+        assert!(Isa::forced(Some("mmx")).unwrap_err().ends_with("found `mmx`"));
+    }
+}
