@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::kernels::math;
 use crate::real::Real;
 
 /// A nonlinearity whose derivative can be had from its value alone, so that a fused layer need not keep its input.
@@ -31,9 +32,9 @@ impl Activation {
         match self {
             Activation::Identity => x,
             Activation::Relu => relu(x),
-            Activation::Tanh => x.tanh(),
-            Activation::Sigmoid => x.sigmoid(),
-            Activation::Softplus => x.softplus(),
+            Activation::Tanh => math::tanh(x),
+            Activation::Sigmoid => math::sigmoid(x),
+            Activation::Softplus => math::softplus(x),
         }
     }
 
@@ -47,7 +48,7 @@ impl Activation {
             Activation::Tanh => one - y * y,
             Activation::Sigmoid => y * (one - y),
             // σ(x) = 1 − e⁻ʸ; `exp_m1` keeps its precision where y is tiny.
-            Activation::Softplus => -(-y).exp_m1(),
+            Activation::Softplus => -math::exp_m1(-y),
         }
     }
 }

@@ -17,7 +17,7 @@ pub enum Error {
         /// What was expected and what was found.
         problem: String,
     },
-    /// A number became NaN or infinite in training. The update of that step was not made.
+    /// A number became NaN or infinite in training.
     Diverged {
         /// Counted from 1.
         epoch: u64,
@@ -44,9 +44,13 @@ impl fmt::Display for Error {
         match self {
             Error::Usage(problem) => f.write_str(problem),
             Error::Data(error) => error.fmt(f),
-            Error::File { path, problem } => write!(f, "{}: {problem}", path.display()),
+            Error::File { path, problem } => {
+                // A file's name may hold line breaks and terminal escapes; a message must not.
+                let line = format!("{}: {problem}", path.display());
+                f.write_str(&line.replace(char::is_control, "?"))
+            }
             Error::Diverged { epoch, step, what } => {
-                write!(f, "training diverged in step {step} (epoch {epoch}), before its update: {what}")
+                write!(f, "training diverged in step {step} (epoch {epoch}): {what}")
             }
         }
     }

@@ -11,6 +11,10 @@ use crate::error::{Error, Result};
 /// # Errors
 /// If that fails; there is then no new file, and an old one is as it was.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    // Renaming would replace a device or a link, /dev/null say, by the file.
+    if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(Error::file(path, "cannot write: something is there that is not a file"));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || {
         let mut builder = tempfile::Builder::new();

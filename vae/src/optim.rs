@@ -1,6 +1,6 @@
 //! Adam (Kingma and Ba 2015).
 
-use autograd::kernels::parallel::CHUNK;
+use autograd::kernels::{parallel::CHUNK, simd::vectorize};
 use autograd::{Buffer, Grads, Params, Real};
 use rayon::prelude::*;
 
@@ -50,16 +50,21 @@ impl<T: Real> Adam<T> {
         let (gain1, beta2, gain2) = (T::of(1.0 - self.beta1), T::of(self.beta2), T::of(1.0 - self.beta2));
         let (rate, root, epsilon) = (T::of(self.lr / correct1), T::of(correct2.sqrt()), T::of(self.epsilon));
 
-        let update = |((theta, &g), (m, v)): ((&mut T, &T), (&mut T, &mut T))| {
-            *m = flush(*m + gain1 * (g - *m));
-            *v = flush(*v * beta2 + gain2 * g * g);
-            *theta = *theta * keep - rate * *m / (v.sqrt() / root + epsilon);
-        };
         let parameters = params.flat.par_chunks_mut(CHUNK).zip(grads.flat.par_chunks(CHUNK));
         let moments = self.m.par_chunks_mut(CHUNK).zip(self.v.par_chunks_mut(CHUNK));
-        parameters
-            .zip(moments)
-            .for_each(|((theta, g), (m, v))| theta.iter_mut().zip(g).zip(m.iter_mut().zip(v)).for_each(update));
+        parameters.zip(moments).for_each(|((theta, g), (m, v))| {
+            let (g, m, v) = (&g[..theta.len()], &mut m[..theta.len()], &mut v[..theta.len()]);
+            vectorize(
+                #[inline(always)]
+                || {
+                    for i in 0..theta.len() {
+                        m[i] = flush(m[i] + gain1 * (g[i] - m[i]));
+                        v[i] = flush(v[i] * beta2 + gain2 * g[i] * g[i]);
+                        theta[i] = theta[i] * keep - rate * m[i] / (v[i].sqrt() / root + epsilon);
+                    }
+                },
+            );
+        });
     }
 }
 

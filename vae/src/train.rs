@@ -126,7 +126,8 @@ impl<'d> Trainer<'d> {
     /// `progress` is called after each step with the images in it and the mean so far.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if the loss or a gradient is not finite; the parameters are those before that step.
+    /// [`Error::Diverged`] if the loss or a gradient is not finite, before the update they lead to; or if the last update
+    /// of the epoch, which no step follows, made a parameter that is not.
     pub fn epoch(&mut self, mut progress: impl FnMut(usize, Losses)) -> Result<Losses> {
         let Model { config, vae, params, .. } = &mut self.model;
         let &mut Config { batch, beta, seed, binarize, .. } = config;
@@ -149,6 +150,11 @@ impl<'d> Trainer<'d> {
             sums.add(step);
             progress(images.len(), sums.mean());
         }
+        // The last update is followed by no step that would notice.
+        if !all_finite(&params.flat) {
+            let what = "its update made a parameter that is not finite".into();
+            return Err(Error::Diverged { epoch: self.epoch + 1, step: self.step, what });
+        }
         self.epoch += 1;
         Ok(sums.mean())
     }
@@ -169,7 +175,13 @@ fn what_diverged(step: &mut Step, params: &Params, grads: &mut Grads) -> String 
 
 /// Whether there is no NaN and no infinity. `0 · x` is 0 for every other number, so a sum finds out without branches.
 fn all_finite(numbers: &[f32]) -> bool {
-    numbers.par_chunks(parallel::CHUNK).all(|x| reduce::sum(x.len(), |i| x[i] * 0.0) == 0.0)
+    numbers.par_chunks(parallel::CHUNK).all(|x| {
+        reduce::sum(
+            [x],
+            #[inline(always)]
+            |[x]| 0.0 * x,
+        ) == 0.0
+    })
 }
 
 #[cfg(test)]

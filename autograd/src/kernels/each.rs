@@ -2,7 +2,7 @@
 
 use std::array::from_fn;
 
-use super::{Write, parallel};
+use super::{Write, parallel, simd::vectorize};
 use crate::matrix::{View, ViewMut};
 use crate::real::Real;
 
@@ -13,8 +13,18 @@ use crate::real::Real;
 #[track_caller]
 pub fn map<T: Real, const M: usize>(xs: [View<T>; M], write: Write, y: ViewMut<T>, f: impl Fn([T; M]) -> T + Sync) {
     match write {
-        Write::Set => update(xs, y, |_, xs| f(xs)),
-        Write::Add => update(xs, y, |y, xs| y + f(xs)),
+        Write::Set => update(
+            xs,
+            y,
+            #[inline(always)]
+            |_, xs| f(xs),
+        ),
+        Write::Add => update(
+            xs,
+            y,
+            #[inline(always)]
+            |y, xs| y + f(xs),
+        ),
     }
 }
 
@@ -60,22 +70,47 @@ pub fn map_rows<T: Real, const S: usize, const M: usize>(
     let (columns, xs, y) = (columns.map(slice), xs.map(slice), slice_mut(y));
     parallel::rows(y, width, width, |first, y| {
         for (i, y) in (first..).zip(y.chunks_exact_mut(width)) {
-            let (s, xs) = (columns.map(|s| s[i]), xs.map(|x| &x[i * width..]));
+            let (s, xs, f) = (columns.map(|s| s[i]), xs.map(|x| &x[i * width..]), &f);
             match write {
-                Write::Set => run(xs, y, &|_, xs| f(s, xs)),
-                Write::Add => run(xs, y, &|y, xs| y + f(s, xs)),
+                Write::Set => run(
+                    xs,
+                    y,
+                    #[inline(always)]
+                    move |_, xs| f(s, xs),
+                ),
+                Write::Add => run(
+                    xs,
+                    y,
+                    #[inline(always)]
+                    move |y, xs| y + f(s, xs),
+                ),
             }
         }
     });
 }
 
-/// The loop itself. Slices of equal length let the compiler drop the bounds checks and vectorize.
+/// The loop itself, compiled for the instructions that the CPU has: `exp` takes 0.4 ns so, in libm 2.9.
 #[inline(always)]
-fn run<T: Real, const M: usize>(xs: [&[T]; M], y: &mut [T], f: &impl Fn(T, [T; M]) -> T) {
-    let xs = xs.map(|x| &x[..y.len()]);
-    for (j, y) in y.iter_mut().enumerate() {
-        *y = f(*y, xs.map(|x| x[j]));
-    }
+#[allow(clippy::needless_range_loop, reason = "only loops over indices are vectorized here, iterators over arrays not")]
+fn run<T: Real, const M: usize>(xs: [&[T]; M], y: &mut [T], f: impl Fn(T, [T; M]) -> T) {
+    vectorize(
+        #[inline(always)]
+        move || {
+            // Slices of equal length let the compiler drop the bounds checks, which no register loop can have.
+            let n = y.len();
+            let mut slices: [&[T]; M] = [&[]; M];
+            for m in 0..M {
+                slices[m] = &xs[m][..n];
+            }
+            for j in 0..n {
+                let mut x = [T::zero(); M];
+                for m in 0..M {
+                    x[m] = slices[m][j];
+                }
+                y[j] = f(y[j], x);
+            }
+        },
+    );
 }
 
 /// The numbers of a matrix, row by row.

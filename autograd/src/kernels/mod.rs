@@ -2,6 +2,7 @@
 
 pub mod each;
 pub mod gemm;
+pub mod math;
 pub mod parallel;
 pub mod reduce;
 pub mod simd;

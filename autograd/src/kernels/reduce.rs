@@ -1,8 +1,6 @@
 //! Sums in an order that depends on nothing but the number of terms.
 
-use std::array::from_fn;
-
-use super::{each, parallel};
+use super::{each, parallel, simd::vectorize};
 use crate::matrix::{View, ViewMut};
 use crate::real::Real;
 
@@ -10,16 +8,46 @@ use crate::real::Real;
 /// order of additions, and with it every bit, is the same on each.
 pub const LANES: usize = 16;
 
-/// `Σⱼ f(j)` over `0 ≤ j < n`. Term `j` goes to lane `j mod 16`; the lanes are added pairwise at the end.
+/// `Σⱼ f(x₁ⱼ, …)` over slices of one length. Term `j` goes to lane `j mod 16`; the lanes are added pairwise at the end.
+///
+/// # Panics
+/// If the lengths differ.
 #[inline(always)]
-pub fn sum<T: Real>(n: usize, f: impl Fn(usize) -> T) -> T {
+pub fn sum<T: Real, const M: usize>(xs: [&[T]; M], f: impl Fn([T; M]) -> T) -> T {
+    assert!(xs.iter().all(|x| x.len() == xs[0].len()), "slices of one length");
+    vectorize(
+        #[inline(always)]
+        move || lanes(xs, f),
+    )
+}
+
+#[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "only loops over indices are vectorized here, iterators over arrays not"
+)]
+fn lanes<T: Real, const M: usize>(xs: [&[T]; M], f: impl Fn([T; M]) -> T) -> T {
     let mut lanes = [T::zero(); LANES];
-    let whole = n - n % LANES;
-    for start in (0..whole).step_by(LANES) {
-        lanes = from_fn(|l| lanes[l] + f(start + l));
+    let mut chunks: [&[[T; LANES]]; M] = [&[]; M];
+    let mut rests: [&[T]; M] = [&[]; M];
+    for m in 0..M {
+        (chunks[m], rests[m]) = xs[m].as_chunks();
     }
-    for (lane, j) in (whole..n).enumerate() {
-        lanes[lane] = lanes[lane] + f(j);
+    for c in 0..chunks[0].len() {
+        for l in 0..LANES {
+            let mut x = [T::zero(); M];
+            for m in 0..M {
+                x[m] = chunks[m][c][l];
+            }
+            lanes[l] = lanes[l] + f(x);
+        }
+    }
+    for l in 0..rests[0].len() {
+        let mut x = [T::zero(); M];
+        for m in 0..M {
+            x[m] = rests[m][l];
+        }
+        lanes[l] = lanes[l] + f(x);
     }
     let mut width = LANES / 2;
     while width > 0 {
@@ -41,8 +69,7 @@ pub fn row_sums<T: Real, const M: usize>(xs: [View<T>; M], y: ViewMut<T>, f: imp
     let xs = xs.map(each::slice);
     parallel::rows(each::slice_mut(y), 1, width, |first, y| {
         for (i, y) in (first..).zip(y) {
-            let xs = xs.map(|x| &x[i * width..(i + 1) * width]);
-            *y = sum(width, |j| f(xs.map(|x| x[j])));
+            *y = sum(xs.map(|x| &x[i * width..(i + 1) * width]), &f);
         }
     });
 }
@@ -68,7 +95,8 @@ mod tests {
     #[test]
     fn every_term_is_counted_once_for_every_length() {
         for n in 0..70usize {
-            assert_eq!(sum(n, |j| (j * j) as f64), (0..n).map(|j| (j * j) as f64).sum::<f64>(), "{n} terms");
+            let x: Vec<f64> = (0..n).map(|j| j as f64).collect();
+            assert_eq!(sum([&x, &x], |[a, b]| a * b), x.iter().map(|x| x * x).sum::<f64>(), "{n} terms");
         }
     }
 

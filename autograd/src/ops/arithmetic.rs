@@ -34,24 +34,48 @@ impl<T: Real, F: Function2<T>> Op<T, 2> for Zip<F> {
     }
 
     fn forward(&self, [a, b]: [View<T>; 2], y: ViewMut<T>) {
-        each::map([a, b], Write::Set, y, |[a, b]| self.0.f(a, b));
+        each::map(
+            [a, b],
+            Write::Set,
+            y,
+            #[inline(always)]
+            |[a, b]| self.0.f(a, b),
+        );
     }
 
     fn backward(&self, [a, b]: [View<T>; 2], _: View<T>, mut dy: ViewMut<T>, [da, db]: [Sink<T>; 2]) {
         let whole = |x: View<T>| x.nrows() == dy.nrows();
         let (a_whole, b_whole) = (whole(a), whole(b));
         if a_whole {
-            da.add_map([dy.view(), a, b], |[dy, a, b]| dy * self.0.da(a, b));
+            da.add_map(
+                [dy.view(), a, b],
+                #[inline(always)]
+                |[dy, a, b]| dy * self.0.da(a, b),
+            );
         }
         if b_whole {
-            db.add_map([dy.view(), a, b], |[dy, a, b]| dy * self.0.db(a, b));
+            db.add_map(
+                [dy.view(), a, b],
+                #[inline(always)]
+                |[dy, a, b]| dy * self.0.db(a, b),
+            );
         }
         // At most one of the two is a single row, and it comes last: its terms take the place of `dy`.
         if !a_whole {
-            each::update([a, b], dy.view_mut(), |dy, [a, b]| dy * self.0.da(a, b));
+            each::update(
+                [a, b],
+                dy.view_mut(),
+                #[inline(always)]
+                |dy, [a, b]| dy * self.0.da(a, b),
+            );
             da.add_column_sums(dy.view());
         } else if !b_whole {
-            each::update([a, b], dy.view_mut(), |dy, [a, b]| dy * self.0.db(a, b));
+            each::update(
+                [a, b],
+                dy.view_mut(),
+                #[inline(always)]
+                |dy, [a, b]| dy * self.0.db(a, b),
+            );
             db.add_column_sums(dy.view());
         }
     }
@@ -59,26 +83,23 @@ impl<T: Real, F: Function2<T>> Op<T, 2> for Zip<F> {
 
 /// One line an operation: its name, its operator, its value and its two derivatives.
 macro_rules! operators {
-    ($($(#[$doc:meta])* $Name:ident, $method:ident: $f:expr, $da:expr, $db:expr;)*) => {$(
+    ($($(#[$doc:meta])* $Name:ident, $method:ident: |$a:tt, $b:tt| $f:expr, |$aa:tt, $ab:tt| $da:expr, |$ba:tt, $bb:tt| $db:expr;)*) => {$(
         $(#[$doc])*
         pub struct $Name;
 
         impl<T: Real> Function2<T> for $Name {
             const NAME: &'static str = stringify!($method);
             #[inline(always)]
-            fn f(&self, a: T, b: T) -> T {
-                let f: fn(T, T) -> T = $f;
-                f(a, b)
+            fn f(&self, $a: T, $b: T) -> T {
+                $f
             }
             #[inline(always)]
-            fn da(&self, a: T, b: T) -> T {
-                let da: fn(T, T) -> T = $da;
-                da(a, b)
+            fn da(&self, $aa: T, $ab: T) -> T {
+                $da
             }
             #[inline(always)]
-            fn db(&self, a: T, b: T) -> T {
-                let db: fn(T, T) -> T = $db;
-                db(a, b)
+            fn db(&self, $ba: T, $bb: T) -> T {
+                $db
             }
         }
 
@@ -144,30 +165,85 @@ mod tests {
 
     #[test]
     fn gradient() {
-        gradients([[3, 4], [3, 4]], |[a, b]| a + b);
-        gradients([[3, 4], [3, 4]], |[a, b]| a - b);
-        gradients([[3, 4], [3, 4]], |[a, b]| a * b);
-        gradients_in(0.5..2.0, [[3, 4], [3, 4]], |[a, b]| a / b);
+        gradients(
+            [[3, 4], [3, 4]],
+            #[inline(always)]
+            |[a, b]| a + b,
+        );
+        gradients(
+            [[3, 4], [3, 4]],
+            #[inline(always)]
+            |[a, b]| a - b,
+        );
+        gradients(
+            [[3, 4], [3, 4]],
+            #[inline(always)]
+            |[a, b]| a * b,
+        );
+        gradients_in(
+            0.5..2.0,
+            [[3, 4], [3, 4]],
+            #[inline(always)]
+            |[a, b]| a / b,
+        );
         gradients([[3, 4]], |[a]| a * a / (a + 5.0));
         gradients([[3, 4]], |[a]| -(a * 3.0 - 1.0) / 2.0);
     }
 
     #[test]
     fn gradient_of_one_row_on_either_side() {
-        gradients([[3, 4], [1, 4]], |[a, b]| a + b);
-        gradients([[1, 4], [3, 4]], |[a, b]| a - b);
-        gradients([[3, 4], [1, 4]], |[a, b]| a * b);
-        gradients([[1, 4], [3, 4]], |[a, b]| a * b);
-        gradients_in(0.5..2.0, [[3, 4], [1, 4]], |[a, b]| a / b);
-        gradients_in(0.5..2.0, [[1, 4], [3, 4]], |[a, b]| a / b);
+        gradients(
+            [[3, 4], [1, 4]],
+            #[inline(always)]
+            |[a, b]| a + b,
+        );
+        gradients(
+            [[1, 4], [3, 4]],
+            #[inline(always)]
+            |[a, b]| a - b,
+        );
+        gradients(
+            [[3, 4], [1, 4]],
+            #[inline(always)]
+            |[a, b]| a * b,
+        );
+        gradients(
+            [[1, 4], [3, 4]],
+            #[inline(always)]
+            |[a, b]| a * b,
+        );
+        gradients_in(
+            0.5..2.0,
+            [[3, 4], [1, 4]],
+            #[inline(always)]
+            |[a, b]| a / b,
+        );
+        gradients_in(
+            0.5..2.0,
+            [[1, 4], [3, 4]],
+            #[inline(always)]
+            |[a, b]| a / b,
+        );
         // A column and a scalar; a single row is not a special case.
-        gradients([[5, 1], [1, 1]], |[a, b]| a * b);
-        gradients([[1, 4], [1, 4]], |[a, b]| a * b);
+        gradients(
+            [[5, 1], [1, 1]],
+            #[inline(always)]
+            |[a, b]| a * b,
+        );
+        gradients(
+            [[1, 4], [1, 4]],
+            #[inline(always)]
+            |[a, b]| a * b,
+        );
     }
 
     #[test]
     #[should_panic(expected = "add: [3, 4] and [3, 1] are not alike, and neither is one row of the other")]
     fn a_column_does_not_stand_for_every_column() {
-        gradients([[3, 4], [3, 1]], |[a, b]| a + b);
+        gradients(
+            [[3, 4], [3, 1]],
+            #[inline(always)]
+            |[a, b]| a + b,
+        );
     }
 }

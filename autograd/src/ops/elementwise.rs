@@ -1,7 +1,7 @@
 //! Functions of one number, applied to each.
 
 use crate::activation::relu;
-use crate::kernels::{Write, each};
+use crate::kernels::{Write, each, math};
 use crate::{Op, Real, Shape, Sink, Var, View, ViewMut};
 
 /// A function of one number and its derivative.
@@ -20,29 +20,37 @@ impl<T: Real, F: Function<T>> Op<T, 1> for Each<F> {
         Ok(x)
     }
     fn forward(&self, [x]: [View<T>; 1], y: ViewMut<T>) {
-        each::map([x], Write::Set, y, |[x]| self.0.f(x));
+        each::map(
+            [x],
+            Write::Set,
+            y,
+            #[inline(always)]
+            |[x]| self.0.f(x),
+        );
     }
     fn backward(&self, [x]: [View<T>; 1], y: View<T>, dy: ViewMut<T>, [dx]: [Sink<T>; 1]) {
-        dx.add_map([x, y, dy.view()], |[x, y, dy]| dy * self.0.df(x, y));
+        dx.add_map(
+            [x, y, dy.view()],
+            #[inline(always)]
+            |[x, y, dy]| dy * self.0.df(x, y),
+        );
     }
 }
 
 /// One line a function: its name, its method, its value and its derivative.
 macro_rules! functions {
-    ($($(#[$doc:meta])* $Name:ident, $method:ident: $f:expr, $df:expr;)*) => {$(
+    ($($(#[$doc:meta])* $Name:ident, $method:ident: |$x:ident| $f:expr, |$dx:tt, $dy:tt| $df:expr;)*) => {$(
         $(#[$doc])*
         pub struct $Name;
 
         impl<T: Real> Function<T> for $Name {
             #[inline(always)]
-            fn f(&self, x: T) -> T {
-                let f: fn(T) -> T = $f;
-                f(x)
+            fn f(&self, $x: T) -> T {
+                $f
             }
             #[inline(always)]
-            fn df(&self, x: T, y: T) -> T {
-                let df: fn(T, T) -> T = $df;
-                df(x, y)
+            fn df(&self, $dx: T, $dy: T) -> T {
+                $df
             }
         }
 
@@ -57,23 +65,23 @@ macro_rules! functions {
 
 functions! {
     /// `y = eˣ`, and so `dx = dy · y`.
-    Exp, exp: |x| x.exp(), |_, y| y;
+    Exp, exp: |x| math::exp(x), |_, y| y;
     /// `y = ln x`, and so `dx = dy / x`.
-    Ln, ln: |x| x.ln(), |x, _| x.recip();
+    Ln, ln: |x| math::ln(x), |x, _| x.recip();
     /// `y = x²`, and so `dx = dy · 2x`.
     Square, square: |x| x * x, |x, _| x + x;
     /// `y = √x`, and so `dx = dy / 2y`; infinite at 0.
     Sqrt, sqrt: |x| x.sqrt(), |_, y| (y + y).recip();
     /// `y = tanh x`, and so `dx = dy · (1 − y²)`.
-    Tanh, tanh: |x| x.tanh(), |_, y| T::one() - y * y;
+    Tanh, tanh: |x| math::tanh(x), |_, y| T::one() - y * y;
     /// `y = 1 / (1 + e⁻ˣ)`, and so `dx = dy · y(1 − y)`.
-    Sigmoid, sigmoid: |x| x.sigmoid(), |_, y| y * (T::one() - y);
+    Sigmoid, sigmoid: |x| math::sigmoid(x), |_, y| y * (T::one() - y);
     /// `y = ln(1 + eˣ)`, and so `dx = dy · σ(x)`.
-    Softplus, softplus: |x| x.softplus(), |x, _| x.sigmoid();
+    Softplus, softplus: |x| math::softplus(x), |x, _| math::sigmoid(x);
     /// `y = max(x, 0)`, and so `dx = dy` where `x > 0`, else 0.
     Relu, relu: |x| relu(x), |x, _| if x > T::zero() { T::one() } else { T::zero() };
     /// `y = x · σ(x)` (Hendrycks and Gimpel 2016), and so `dx = dy · σ(x)(1 + x(1 − σ(x)))`.
-    Silu, silu: |x| x * x.sigmoid(), |x, _| x.sigmoid() * (T::one() + x * (-x).sigmoid());
+    Silu, silu: |x| x * math::sigmoid(x), |x, _| math::sigmoid(x) * (T::one() + x * math::sigmoid(-x));
 }
 
 /// `y = c · x`, and so `dx = dy · c`.

@@ -22,12 +22,22 @@ impl<T: Real> Op<T, 3> for Linear {
 
     fn forward(&self, [x, w, b]: [View<T>; 3], mut y: ViewMut<T>) {
         gemm(x, w, Write::Set, y.view_mut());
-        each::update([b], y, |s, [b]| self.0.f(s + b));
+        each::update(
+            [b],
+            y,
+            #[inline(always)]
+            |s, [b]| self.0.f(s + b),
+        );
     }
 
     fn backward(&self, [x, w, _]: [View<T>; 3], y: View<T>, mut dy: ViewMut<T>, [dx, dw, db]: [Sink<T>; 3]) {
         if self.0 != Activation::Identity {
-            each::update([y], dy.view_mut(), |dy, [y]| dy * self.0.df(y));
+            each::update(
+                [y],
+                dy.view_mut(),
+                #[inline(always)]
+                |dy, [y]| dy * self.0.df(y),
+            );
         }
         let ds = dy.view();
         dx.add_product(ds, w.t());

@@ -1,7 +1,7 @@
 //! Many numbers in, one number per row (or per matrix) out.
 
 use super::arithmetic::Function2;
-use crate::kernels::{Write, each, parallel, reduce};
+use crate::kernels::{Write, each, math, parallel, reduce};
 use crate::{Op, Real, Shape, Sink, Var, View, ViewMut, size};
 
 /// `yᵢ = Σⱼ xᵢⱼ`, and so `dxᵢⱼ = dyᵢ`.
@@ -12,7 +12,12 @@ impl<T: Real> Op<T, 1> for RowSum {
         Ok([x[0], 1])
     }
     fn forward(&self, [x]: [View<T>; 1], y: ViewMut<T>) {
-        reduce::row_sums([x], y, |[x]| x);
+        reduce::row_sums(
+            [x],
+            y,
+            #[inline(always)]
+            |[x]| x,
+        );
     }
     fn backward(&self, _: [View<T>; 1], _: View<T>, dy: ViewMut<T>, [dx]: [Sink<T>; 1]) {
         dx.add_map_rows([dy.view()], [], |[dy], []| dy);
@@ -31,11 +36,26 @@ impl<T: Real, F: Function2<T>> Op<T, 2> for RowSumOf<F> {
         if a == b { Ok([a[0], 1]) } else { Err(format!("{}: {a:?} and {b:?} are not alike", F::NAME)) }
     }
     fn forward(&self, [a, b]: [View<T>; 2], y: ViewMut<T>) {
-        reduce::row_sums([a, b], y, |[a, b]| self.0.f(a, b));
+        reduce::row_sums(
+            [a, b],
+            y,
+            #[inline(always)]
+            |[a, b]| self.0.f(a, b),
+        );
     }
     fn backward(&self, [a, b]: [View<T>; 2], _: View<T>, dy: ViewMut<T>, [da, db]: [Sink<T>; 2]) {
-        da.add_map_rows([dy.view()], [a, b], |[dy], [a, b]| dy * self.0.da(a, b));
-        db.add_map_rows([dy.view()], [a, b], |[dy], [a, b]| dy * self.0.db(a, b));
+        da.add_map_rows(
+            [dy.view()],
+            [a, b],
+            #[inline(always)]
+            |[dy], [a, b]| dy * self.0.da(a, b),
+        );
+        db.add_map_rows(
+            [dy.view()],
+            [a, b],
+            #[inline(always)]
+            |[dy], [a, b]| dy * self.0.db(a, b),
+        );
     }
     fn flops(&self, [a, _]: [Shape; 2]) -> usize {
         size(a)
@@ -50,8 +70,11 @@ impl<T: Real> Op<T, 1> for Sum {
         Ok([1, 1])
     }
     fn forward(&self, [x]: [View<T>; 1], mut y: ViewMut<T>) {
-        let x = each::slice(x);
-        y[[0, 0]] = reduce::sum(x.len(), |j| x[j]);
+        y[[0, 0]] = reduce::sum(
+            [each::slice(x)],
+            #[inline(always)]
+            |[x]| x,
+        );
     }
     fn backward(&self, _: [View<T>; 1], _: View<T>, dy: ViewMut<T>, [dx]: [Sink<T>; 1]) {
         let dy = dy[[0, 0]];
@@ -74,7 +97,7 @@ impl<T: Real> Op<T, 1> for LogSumExp {
         parallel::rows(each::slice_mut(y), 1, width, |first, y| {
             for (y, x) in y.iter_mut().zip(x[first * width..].chunks_exact(width)) {
                 let (m, sum) = scaled_sum(x);
-                *y = m + sum.ln();
+                *y = m + math::ln(sum);
             }
         });
     }
@@ -86,7 +109,7 @@ impl<T: Real> Op<T, 1> for LogSumExp {
                     let x = &x[i * width..(i + 1) * width];
                     let (m, sum) = scaled_sum(x);
                     for (dx, &x) in dx.iter_mut().zip(x) {
-                        let g = dy[i] * (x - m).exp() / sum;
+                        let g = dy[i] * math::exp(x - m) / sum;
                         *dx = if write == Write::Set { g } else { *dx + g };
                     }
                 }
@@ -107,7 +130,7 @@ impl<T: Real> Op<T, 1> for Softmax {
         parallel::rows(each::slice_mut(y), width, width, |first, y| {
             for (y, x) in y.chunks_exact_mut(width).zip(x[first * width..].chunks_exact(width)) {
                 let (m, sum) = scaled_sum(x);
-                y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - m).exp() / sum);
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = math::exp(x - m) / sum);
             }
         });
     }
@@ -115,7 +138,11 @@ impl<T: Real> Op<T, 1> for Softmax {
         let (width, y) = (y.ncols(), each::slice(y));
         parallel::rows(each::slice_mut(dy.view_mut()), width, width, |first, dy| {
             for (dy, y) in dy.chunks_exact_mut(width).zip(y[first * width..].chunks_exact(width)) {
-                let mean = reduce::sum(width, |j| dy[j] * y[j]);
+                let mean = reduce::sum(
+                    [dy, y],
+                    #[inline(always)]
+                    |[dy, y]| dy * y,
+                );
                 dy.iter_mut().zip(y).for_each(|(dy, &y)| *dy = y * (*dy - mean));
             }
         });
@@ -128,7 +155,18 @@ impl<T: Real> Op<T, 1> for Softmax {
 fn scaled_sum<T: Real>(x: &[T]) -> (T, T) {
     let m = x.iter().fold(T::neg_infinity(), |m, &x| if x > m || x.is_nan() { x } else { m });
     // ∞ − ∞ would be NaN: a row of nothing but −∞ has the sum 0, and its logarithm is −∞.
-    if m == T::neg_infinity() { (T::zero(), T::zero()) } else { (m, reduce::sum(x.len(), |j| (x[j] - m).exp())) }
+    if m == T::neg_infinity() {
+        (T::zero(), T::zero())
+    } else {
+        (
+            m,
+            reduce::sum(
+                [x],
+                #[inline(always)]
+                |[x]| math::exp(x - m),
+            ),
+        )
+    }
 }
 
 impl<'r, T: Real> Var<'r, T> {

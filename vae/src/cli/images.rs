@@ -21,6 +21,7 @@ const PAIRS: usize = 10;
 
 /// Draw images from the prior
 #[derive(Args)]
+#[command(allow_negative_numbers = true)]
 pub(crate) struct Sample {
     /// The run folder
     run: PathBuf,
@@ -28,7 +29,7 @@ pub(crate) struct Sample {
     #[arg(short, default_value_t = 64, value_parser = count())]
     n: usize,
     /// Standard deviation of the latent codes: below 1 more typical, above 1 more varied
-    #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
     temperature: f32,
     /// Which images
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -85,6 +86,7 @@ impl Reconstruct {
 
 /// Walk from one test image to another along a straight line between their codes
 #[derive(Args)]
+#[command(allow_negative_numbers = true)]
 pub(crate) struct Interpolate {
     /// The run folder
     run: PathBuf,

@@ -9,6 +9,7 @@ mod train;
 
 use std::process::ExitCode;
 
+use autograd::kernels::simd::Isa;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use vae::{Error, Result};
@@ -40,14 +41,15 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let result = match cli.command {
+    // Before anything runs that would panic with it: the instruction set may be forced by the environment.
+    let result = Isa::choose().map_err(Error::Usage).and_then(|_| match cli.command {
         Command::Train(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Sample(command) => command.run(),
         Command::Reconstruct(command) => command.run(),
         Command::Interpolate(command) => command.run(),
         Command::Tape(command) => command.run(),
-    };
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use autograd::Activation;
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Args};
 use datasets::{Dataset, Pixels};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{ArrayView2, s};
@@ -31,6 +31,7 @@ use super::output::{say, say_json, show, thousands};
 /// and with two latent dimensions manifold.png and latent.png. They are written after every epoch, each whole or not
 /// at all, so an interrupted run keeps what it had.
 #[derive(Args)]
+#[command(allow_negative_numbers = true)]
 pub(crate) struct Train {
     /// Folder with the four IDX files of MNIST, Fashion-MNIST, KMNIST … (plain or gzipped) [default: built-in MNIST]
     #[arg(long, value_name = "DIR")]
@@ -42,7 +43,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Units of the encoder's hidden layers, as 500,300; the decoder mirrors them [default: 400]
-    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', action = ArgAction::Set, num_args = 1)]
     hidden: Option<Vec<usize>>,
     /// Dimensions of the latent code; 2 gives two more pictures [default: 20]
     #[arg(long, value_name = "N")]
@@ -140,10 +141,10 @@ impl Train {
         set(&mut config.seed, &self.seed);
         config.threads = self.threads.or(config.threads);
         config.limit = self.limit.or(config.limit);
-        if let Some(data) = &self.data {
+        config.data = self.data.clone().or(config.data);
+        if let Some(data) = &mut config.data {
             // The run is to find its data from any folder.
-            let absolute = data.canonicalize();
-            config.data = Some(absolute.map_err(|e| Error::file(data, format!("cannot open this folder: {e}")))?);
+            *data = data.canonicalize().map_err(|e| Error::file(data, format!("cannot open this folder: {e}")))?;
         }
         Ok(config)
     }
@@ -160,20 +161,30 @@ fn train(config: Config, data: &Dataset, folder: &RunFolder, json: bool) -> Resu
     let mut history: Vec<Epoch> = Vec::new();
     for epoch in 1..=epochs {
         let start = Instant::now();
-        let train = trainer.epoch(|images, so_far| {
+        let result = trainer.epoch(|images, so_far| {
             bar.inc(images as u64);
             if !bar.is_hidden() {
                 bar.set_message(format!("epoch {epoch}/{epochs}  loss {:.2}", so_far.loss));
             }
         });
-        let train = train.inspect_err(|_| {
+        let seconds = start.elapsed().as_secs_f64();
+        let result = result.and_then(|train| {
+            let test = evaluate(&trainer.model, &data.test).losses;
+            match test.loss.is_finite() {
+                true => Ok((train, test)),
+                // No step follows the last update of an epoch and would notice.
+                false => {
+                    let what = format!("after its update the test loss is {}", test.loss);
+                    Err(Error::Diverged { epoch, step: trainer.steps_taken(), what })
+                }
+            }
+        });
+        let (train, test) = result.inspect_err(|_| {
             bar.finish_and_clear();
-            if let Some(last) = history.last() {
+            if let Some(last) = history.last().filter(|_| !json) {
                 say(&format!("{} keeps the model of epoch {}", folder.0.display(), last.epoch));
             }
         })?;
-        let seconds = start.elapsed().as_secs_f64();
-        let test = evaluate(&trainer.model, &data.test).losses;
         let images_per_second = images as f64 / seconds;
         history.push(Epoch { epoch, step: trainer.steps_taken(), seconds, images_per_second, train, test });
         bar.suspend(|| match json {

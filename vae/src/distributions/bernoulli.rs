@@ -1,5 +1,6 @@
 //! Black or white pixels.
 
+use autograd::kernels::math;
 use autograd::ops::{Function2, RowSumOf};
 use autograd::{Real, Var};
 
@@ -38,11 +39,11 @@ impl<T: Real> Function2<T> for BernoulliLogProb {
 
     #[inline(always)]
     fn f(&self, logit: T, x: T) -> T {
-        x * logit - logit.softplus()
+        x * logit - math::softplus(logit)
     }
     #[inline(always)]
     fn da(&self, logit: T, x: T) -> T {
-        x - logit.sigmoid()
+        x - math::sigmoid(logit)
     }
     #[inline(always)]
     fn db(&self, logit: T, _: T) -> T {

@@ -1,6 +1,6 @@
 //! The approximate posterior.
 
-use autograd::kernels::{Write, each};
+use autograd::kernels::{Write, each, math};
 use autograd::ops::{Function2, RowSumOf};
 use autograd::{Op, Real, Shape, Sink, Var, View, ViewMut};
 
@@ -49,14 +49,28 @@ impl<T: Real> Op<T, 3> for Sample {
     }
 
     fn forward(&self, [mean, log_var, noise]: [View<T>; 3], z: ViewMut<T>) {
-        each::map([mean, log_var, noise], Write::Set, z, |[mean, log_var, noise]| mean + std(log_var) * noise);
+        each::map(
+            [mean, log_var, noise],
+            Write::Set,
+            z,
+            #[inline(always)]
+            |[mean, log_var, noise]| mean + std(log_var) * noise,
+        );
     }
 
     fn backward(&self, xs: [View<T>; 3], _: View<T>, dz: ViewMut<T>, [dmean, dlog_var, dnoise]: [Sink<T>; 3]) {
         let [_, log_var, noise] = xs;
         dmean.add(dz.view());
-        dlog_var.add_map([dz.view(), log_var, noise], |[dz, log_var, noise]| half(dz * std(log_var) * noise));
-        dnoise.add_map([dz.view(), log_var], |[dz, log_var]| dz * std(log_var));
+        dlog_var.add_map(
+            [dz.view(), log_var, noise],
+            #[inline(always)]
+            |[dz, log_var, noise]| half(dz * std(log_var) * noise),
+        );
+        dnoise.add_map(
+            [dz.view(), log_var],
+            #[inline(always)]
+            |[dz, log_var]| dz * std(log_var),
+        );
     }
 }
 
@@ -70,7 +84,7 @@ impl<T: Real> Function2<T> for KlToStandardNormal {
     /// With `σ² − 1` as one function: near `s = 0` the difference of two nearly equal numbers would be noise.
     #[inline(always)]
     fn f(&self, mean: T, log_var: T) -> T {
-        half(mean * mean + (log_var.exp_m1() - log_var))
+        half(mean * mean + (math::exp_m1(log_var) - log_var))
     }
     #[inline(always)]
     fn da(&self, mean: T, _: T) -> T {
@@ -78,14 +92,14 @@ impl<T: Real> Function2<T> for KlToStandardNormal {
     }
     #[inline(always)]
     fn db(&self, _: T, log_var: T) -> T {
-        half(log_var.exp_m1())
+        half(math::exp_m1(log_var))
     }
 }
 
 /// `σ = e^{s/2}` from `s = ln σ²`.
 #[inline(always)]
 fn std<T: Real>(log_var: T) -> T {
-    half(log_var).exp()
+    math::exp(half(log_var))
 }
 
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! What the CPU can do, found at run time, so that a default build is the fast build.
 //!
-//! A **token** – [`Scalar`], [`Avx2`], [`Avx512`], [`Neon`] – proves that the CPU has the instructions it stands for:
+//! A **token** – [`Scalar`], `Avx2`, `Avx512`, `Neon` – proves that the CPU has the instructions it stands for:
 //! only [`Isa::available`] makes one. Whoever holds a token may use its registers ([`Lanes`]) and compile a plain loop
 //! for them ([`Simd::vectorize`]) without any `unsafe`, which stays in this folder.
 //!
@@ -25,7 +25,8 @@ pub use x86::{Avx2, Avx512};
 /// Proof that the CPU has certain instructions.
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Runs `f`, compiled with these instructions: a plain loop inside becomes a loop over whole registers, and
-    /// `mul_add` one instruction.
+    /// `mul_add` one instruction. The closure, and those inside it, should be marked `#[inline(always)]`: one that is
+    /// not inlined is compiled without the instructions, and a loop over [`math`](super::math) is then 40 times slower.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 }
 
