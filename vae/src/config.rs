@@ -121,8 +121,8 @@ impl Config {
         if i64::try_from(self.seed).is_err() {
             return Err(Error::Usage(format!("--seed: expected at most {}, found {}", i64::MAX, self.seed)));
         }
-        if self.threads.is_some_and(|n| n > 1024) {
-            return Err(Error::Usage("--threads: expected at most 1024".into()));
+        if let Some(n) = self.threads.filter(|&n| n > 1024) {
+            return Err(Error::Usage(format!("--threads: expected at most 1024, found {n}")));
         }
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! Files that are written whole or not at all.
 
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Writes a file under a temporary name in the same folder, flushes it to disk, and renames it. Whoever looks, at
-/// any time, finds the old content or the new, never a part.
+/// Writes a file as `.NAME.part` in the same folder, flushes it to disk, and renames it. Whoever looks, at any time, finds
+/// the old content or the new, never a part.
 ///
 /// # Errors
 /// If that fails; there is then no new file, and an old one is as it was.
@@ -15,28 +16,24 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
         return Err(Error::file(path, "cannot write: something is there that is not a file"));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || {
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        {
-            // A temporary file is private; this one is to become an ordinary file, as far as the umask lets it.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder.prefix(".").suffix(".part").tempfile_in(folder)?;
+    let name = path.file_name().unwrap_or_default();
+    // Always the same name: what a kill leaves behind is overwritten by the next attempt.
+    let part = path.with_file_name(format!(".{}.part", name.to_string_lossy()));
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&part)?;
         file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)
+        file.sync_all()?;
+        fs::rename(&part, path)
     };
-    write().map_err(|e: std::io::Error| Error::file(path, format!("cannot write: {e}")))?;
-    Ok(())
+    write().map_err(|e| {
+        let _ = fs::remove_file(&part);
+        Error::file(path, format!("cannot write: {e}"))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn an_old_file_is_replaced_and_nothing_else_is_left_behind() {

@@ -16,7 +16,7 @@ use super::output::{say, say_json, thousands};
 pub(crate) struct Eval {
     /// The run folder
     run: PathBuf,
-    /// Other data of the same size
+    /// Folder with other data, of the same image size [default: the data of the run]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Threads; they change the time and nothing else [default: one per core]

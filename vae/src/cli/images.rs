@@ -31,7 +31,7 @@ pub(crate) struct Sample {
     /// Standard deviation of the latent codes: below 1 more typical, above 1 more varied
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     temperature: f32,
-    /// Which images
+    /// What the codes are derived from: another seed, other images
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// The picture [default: sample-seed<SEED>.png in the run folder]
@@ -61,7 +61,7 @@ pub(crate) struct Reconstruct {
     /// How many of the first test images
     #[arg(short, default_value_t = 20, value_parser = count())]
     n: usize,
-    /// Other data of the same size
+    /// Folder with other data, of the same image size [default: the data of the run]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The picture [default: reconstructions.png in the run folder]
@@ -99,7 +99,7 @@ pub(crate) struct Interpolate {
     /// Images on the way, ends included
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=1000))]
     steps: u16,
-    /// Other data of the same size
+    /// Folder with other data, of the same image size [default: the data of the run]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The picture: original, walk, original [default: interpolation-<I>-<J>.png in the run folder]

@@ -56,13 +56,14 @@ pub(crate) struct Train {
     #[arg(long, value_name = "X")]
     beta: Option<f64>,
     /// Nonlinearity of the hidden layers [default: relu]
-    #[arg(long, value_parser = named::<Activation>(["relu", "tanh", "softplus", "sigmoid"]))]
+    #[arg(long, value_name = "NAME", value_parser = named::<Activation>(["relu", "tanh", "softplus", "sigmoid"]))]
     activation: Option<Activation>,
     /// Decoupled weight decay, as in AdamW [default: 0]
     #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
-    /// Pixels as grey levels, black or white drawn anew at each sight, or black or white from 128 [default: none]
-    #[arg(long, value_parser = named::<Pixels>(["none", "dynamic", "threshold"]))]
+    /// What becomes of grey pixels: they stay (none), each is drawn black or white anew whenever its image is seen
+    /// (dynamic), or those from 128 up are white (threshold) [default: none]
+    #[arg(long, value_name = "NAME", value_parser = named::<Pixels>(["none", "dynamic", "threshold"]))]
     binarize: Option<Pixels>,
     /// What all randomness is derived from: the same seed gives the same weights, byte for byte [default: 1]
     #[arg(long, value_name = "N")]
@@ -214,7 +215,7 @@ fn introduction(model: &Model, data: &Dataset) -> String {
     format!(
         "model   {architecture}, {count} parameters\n\
          data    {train} training and {test} test images of {height} × {width}, {pixels}\n\
-         Adam    learning rate {lr}, batch {batch}{objective}, seed {seed}, {threads} threads\n\n\
+         Adam    learning rate {lr:?}, batch {batch}{objective}, seed {seed}, {threads} threads\n\n\
          nats per example           train                            test\n\
          epoch       loss = reconstruction +     KL      loss = reconstruction +     KL   seconds  images/s",
         architecture = model.config.architecture(model.pixels()),
