@@ -6,11 +6,11 @@ use std::iter::Sum;
 use ndarray::{LinalgScalar, ScalarOperand};
 use num_traits::Float;
 
-use crate::kernels::math::Elementary;
+use crate::kernels::{gemm::Product, math::Elementary};
 
 /// `f32`, in which models are trained, or `f64`, in which finite differences can check the same kernels to 1e-7.
 pub trait Real:
-    Float + LinalgScalar + ScalarOperand + Elementary + Sum + Default + Debug + Display + Send + Sync + 'static
+    Float + LinalgScalar + ScalarOperand + Elementary + Product + Sum + Default + Debug + Display + Send + Sync + 'static
 {
     /// The nearest number of this kind.
     fn of(x: f64) -> Self;

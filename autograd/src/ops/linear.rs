@@ -1,6 +1,6 @@
 //! A whole layer in one operation.
 
-use crate::kernels::{Write, each, gemm::gemm};
+use crate::kernels::{each, gemm::gemm_bias};
 use crate::{Activation, Op, Real, Shape, Sink, Var, View, ViewMut, size};
 
 /// `Y = f(X · W + b)`, for `X` of shape `[batch, in]`, `W` of `[in, out]` and `b` of `[1, out]`.
@@ -20,14 +20,8 @@ impl<T: Real> Op<T, 3> for Linear {
         }
     }
 
-    fn forward(&self, [x, w, b]: [View<T>; 3], mut y: ViewMut<T>) {
-        gemm(x, w, Write::Set, y.view_mut());
-        each::update(
-            [b],
-            y,
-            #[inline(always)]
-            |s, [b]| self.0.f(s + b),
-        );
+    fn forward(&self, [x, w, b]: [View<T>; 3], y: ViewMut<T>) {
+        gemm_bias(x, w, each::slice(b), self.0, y);
     }
 
     fn backward(&self, [x, w, _]: [View<T>; 3], y: View<T>, mut dy: ViewMut<T>, [dx, dw, db]: [Sink<T>; 3]) {

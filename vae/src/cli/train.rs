@@ -1,6 +1,5 @@
 //! `vae train`
 
-use std::io::{IsTerminal, stderr, stdout};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -152,46 +151,23 @@ impl Train {
 }
 
 fn train(config: Config, data: &Dataset, folder: &RunFolder, json: bool) -> Result<()> {
-    let (images, epochs) = (data.train.len(), config.epochs);
+    let epochs = config.epochs;
     let model = Model::new(config, data.train.height(), data.train.width());
     if !json {
         say(&introduction(&model, data));
     }
-    let bar = progress_bar(images as u64 * epochs);
+    let bar = progress_bar((data.train.len() as u64).saturating_mul(epochs));
     let mut trainer = Trainer::new(model, &data.train);
     let mut history: Vec<Epoch> = Vec::new();
     for epoch in 1..=epochs {
-        let start = Instant::now();
-        let result = trainer.epoch(|images, so_far| {
-            bar.inc(images as u64);
-            if !bar.is_hidden() {
-                bar.set_message(format!("epoch {epoch}/{epochs}  loss {:.2}", so_far.loss));
-            }
-        });
-        let seconds = start.elapsed().as_secs_f64();
-        let result = result.and_then(|train| {
-            let test = evaluate(&trainer.model, &data.test).losses;
-            match test.loss.is_finite() {
-                true => Ok((train, test)),
-                // No step follows the last update of an epoch and would notice.
-                false => {
-                    let what = format!("after its update the test loss is {}", test.loss);
-                    Err(Error::Diverged { epoch, step: trainer.steps_taken(), what })
-                }
-            }
-        });
-        let (train, test) = result.inspect_err(|_| {
+        let metrics = one_epoch(&mut trainer, data, epoch, &bar).inspect_err(|_| {
             bar.finish_and_clear();
             if let Some(last) = history.last().filter(|_| !json) {
                 say(&format!("{} keeps the model of epoch {}", folder.0.display(), last.epoch));
             }
         })?;
-        let images_per_second = images as f64 / seconds;
-        history.push(Epoch { epoch, step: trainer.steps_taken(), seconds, images_per_second, train, test });
-        bar.suspend(|| match json {
-            true => say_json(&history[history.len() - 1]),
-            false => say(&row(&history[history.len() - 1])),
-        });
+        bar.suspend(|| if json { say_json(&metrics) } else { say(&row(&metrics)) });
+        history.push(metrics);
         write_files(folder, &trainer.model, data, &history)?;
     }
     bar.finish_and_clear();
@@ -201,6 +177,26 @@ fn train(config: Config, data: &Dataset, folder: &RunFolder, json: bool) -> Resu
         say(&format!("\nwrote {}", folder.0.display()));
     }
     Ok(())
+}
+
+/// Trains for an epoch, and evaluates.
+fn one_epoch(trainer: &mut Trainer, data: &Dataset, epoch: u64, bar: &ProgressBar) -> Result<Epoch> {
+    let (start, epochs) = (Instant::now(), trainer.model.config.epochs);
+    let train = trainer.epoch(|images, so_far| {
+        bar.inc(images as u64);
+        if !bar.is_hidden() {
+            bar.set_message(format!("epoch {epoch}/{epochs}  loss {:.2}", so_far.loss));
+        }
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    let (step, images_per_second) = (trainer.steps_taken(), data.train.len() as f64 / seconds);
+    let test = evaluate(&trainer.model, &data.test).losses;
+    if !test.loss.is_finite() {
+        // No step follows the last update of an epoch and would notice.
+        let what = format!("after its update the test loss is {}", test.loss);
+        return Err(Error::Diverged { epoch, step, what });
+    }
+    Ok(Epoch { epoch, step, seconds, images_per_second, train, test })
 }
 
 /// What is trained on what, and the head of the table.
@@ -215,7 +211,7 @@ fn introduction(model: &Model, data: &Dataset) -> String {
     format!(
         "model   {architecture}, {count} parameters\n\
          data    {train} training and {test} test images of {height} × {width}, {pixels}\n\
-         Adam    learning rate {lr:?}, batch {batch}{objective}, seed {seed}, {threads} threads\n\n\
+         Adam    learning rate {lr:?}, batch {batch}{objective}, seed {seed}, {threads}\n\n\
          nats per example           train                            test\n\
          epoch       loss = reconstruction +     KL      loss = reconstruction +     KL   seconds  images/s",
         architecture = model.config.architecture(model.pixels()),
@@ -224,7 +220,10 @@ fn introduction(model: &Model, data: &Dataset) -> String {
         test = thousands(data.test.len()),
         height = model.height,
         width = model.width,
-        threads = rayon::current_num_threads(),
+        threads = match rayon::current_num_threads() {
+            1 => "1 thread".to_string(),
+            n => format!("{n} threads"),
+        },
     )
 }
 
@@ -234,11 +233,8 @@ fn row(e: &Epoch) -> String {
     format!("{:>5}   {}  {}   {:>7.2}  {rate:>8}", e.epoch, losses(&e.train), losses(&e.test), e.seconds)
 }
 
-/// A bar with rate and remaining time; hidden where standard error is no terminal.
+/// A bar with rate and remaining time, on standard error; it hides itself where that is no terminal.
 fn progress_bar(images: u64) -> ProgressBar {
-    if !stderr().is_terminal() || !stdout().is_terminal() {
-        return ProgressBar::hidden();
-    }
     let style = ProgressStyle::with_template("{msg}  {bar:30} {percent}%  {per_sec}  {eta} left");
     let style = style.expect("the template is well-formed").with_key(
         "per_sec",

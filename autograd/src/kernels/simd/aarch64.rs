@@ -1,9 +1,10 @@
 //! The vector instructions of 64-bit ARM.
 #![allow(unsafe_code)]
 
+use std::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
-use super::Simd;
+use super::{Lanes, Simd};
 
 /// The CPU has NEON, as nearly every 64-bit ARM does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,3 +27,38 @@ impl Simd for Neon {
         unsafe { with_features(f) }
     }
 }
+
+/// One register of one kind of number: which intrinsics it takes.
+macro_rules! lanes {
+    ($T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident) => {
+        impl Lanes<$T, $N> for Neon {
+            type V = $V;
+
+            #[inline(always)]
+            fn splat(self, x: $T) -> $V {
+                // SAFETY: the token proves that the CPU has this instruction.
+                unsafe { $splat(x) }
+            }
+            #[inline(always)]
+            fn load(self, x: &[$T; $N]) -> $V {
+                // SAFETY: the token proves that the CPU has this instruction, which reads as many bytes as the array
+                // has.
+                unsafe { $load(x.as_ptr()) }
+            }
+            #[inline(always)]
+            fn store(self, x: &mut [$T; $N], v: $V) {
+                // SAFETY: the token proves that the CPU has this instruction, which writes as many bytes as the array
+                // has.
+                unsafe { $store(x.as_mut_ptr(), v) }
+            }
+            #[inline(always)]
+            fn mul_add(self, a: $V, b: $V, c: $V) -> $V {
+                // SAFETY: the token proves that the CPU has this instruction. It takes the addend first.
+                unsafe { $mul_add(c, a, b) }
+            }
+        }
+    };
+}
+
+lanes!(f32, 4, float32x4_t: vdupq_n_f32, vld1q_f32, vst1q_f32, vfmaq_f32);
+lanes!(f64, 2, float64x2_t: vdupq_n_f64, vld1q_f64, vst1q_f64, vfmaq_f64);

@@ -1,8 +1,8 @@
 //! What the CPU can do, found at run time, so that a default build is the fast build.
 //!
 //! A **token** – [`Scalar`], `Avx2`, `Avx512`, `Neon` – proves that the CPU has the instructions it stands for:
-//! only [`Isa::available`] makes one. Whoever holds a token may compile a plain loop for those instructions
-//! ([`Simd::vectorize`]) without any `unsafe`, which stays in this folder.
+//! only [`Isa::available`] makes one. Whoever holds a token may use its registers ([`Lanes`]) and compile a plain loop
+//! for them ([`Simd::vectorize`]) without any `unsafe`, which stays in this folder.
 //!
 //! The environment variable `AUTOGRAD_SIMD` (`scalar`, `avx2`, `avx512` or `neon`) forces one, for tests and for
 //! comparisons.
@@ -28,6 +28,23 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `mul_add` one instruction. The closure, and those inside it, should be marked `#[inline(always)]`: one that is
     /// not inlined is compiled without the instructions, and a loop over [`math`](super::math) is then 40 times slower.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
+}
+
+/// `N` numbers of kind `T` in one register.
+///
+/// Few operations on purpose: they are what a product of matrices needs. Everything elementwise is a plain loop inside
+/// [`Simd::vectorize`].
+pub trait Lanes<T, const N: usize>: Simd {
+    /// The register.
+    type V: Copy;
+    /// The same number in every lane.
+    fn splat(self, x: T) -> Self::V;
+    /// Reads `N` numbers.
+    fn load(self, x: &[T; N]) -> Self::V;
+    /// Writes `N` numbers.
+    fn store(self, x: &mut [T; N], v: Self::V);
+    /// `a · b + c`, rounded once.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 }
 
 /// The instruction sets there are code paths for, each with its token.
@@ -121,6 +138,34 @@ pub fn vectorize_for<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `N` lanes of `a · b + c`, through every operation of [`Lanes`].
+    fn lanes<T: crate::Real, const N: usize>(token: impl Lanes<T, N>) {
+        let a: [T; N] = std::array::from_fn(|l| T::of(1.0 + l as f64 / 7.0));
+        let (b, mut c) = (T::of(1.0 / 3.0), [T::of(-0.25); N]);
+        let expected: [T; N] = std::array::from_fn(|l| a[l].mul_add(b, c[l]));
+        token.vectorize(|| {
+            let product = token.mul_add(token.load(&a), token.splat(b), token.load(&c));
+            token.store(&mut c, product);
+        });
+        assert_eq!(c, expected);
+    }
+
+    /// No path that the machine has goes untested: the match is over the very list that is chosen from.
+    #[test]
+    fn every_token_this_cpu_has_loads_multiplies_adds_and_stores() {
+        for isa in Isa::available() {
+            match isa {
+                Isa::Scalar(t) => (lanes::<f32, 4>(t), lanes::<f64, 4>(t)),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2(t) => (lanes::<f32, 8>(t), lanes::<f64, 4>(t)),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512(t) => (lanes::<f32, 16>(t), lanes::<f64, 8>(t)),
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon(t) => (lanes::<f32, 4>(t), lanes::<f64, 2>(t)),
+            };
+        }
+    }
 
     #[test]
     fn a_vectorized_loop_has_the_bits_of_the_scalar_one() {

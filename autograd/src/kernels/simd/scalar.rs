@@ -1,6 +1,7 @@
 //! Plain Rust: for CPUs without vector instructions, and what the others must agree with.
 
-use super::Simd;
+use super::{Lanes, Simd};
+use crate::Real;
 
 /// No instructions are needed, so anybody may make this token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,5 +11,26 @@ impl Simd for Scalar {
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
         f()
+    }
+}
+
+impl<T: Real, const N: usize> Lanes<T, N> for Scalar {
+    type V = [T; N];
+
+    #[inline(always)]
+    fn splat(self, x: T) -> [T; N] {
+        [x; N]
+    }
+    #[inline(always)]
+    fn load(self, x: &[T; N]) -> [T; N] {
+        *x
+    }
+    #[inline(always)]
+    fn store(self, x: &mut [T; N], v: [T; N]) {
+        *x = v;
+    }
+    #[inline(always)]
+    fn mul_add(self, a: [T; N], b: [T; N], c: [T; N]) -> [T; N] {
+        std::array::from_fn(|l| a[l].mul_add(b[l], c[l]))
     }
 }

@@ -1,7 +1,9 @@
 //! The vector instructions of x86-64.
 #![allow(unsafe_code)]
 
-use super::Simd;
+use std::arch::x86_64::*;
+
+use super::{Lanes, Simd};
 
 /// The CPU has AVX2 and FMA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,3 +52,40 @@ impl Simd for Avx512 {
         unsafe { with_features(f) }
     }
 }
+
+/// One register of one kind of number: which intrinsics it takes.
+macro_rules! lanes {
+    ($Token:ty, $T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident) => {
+        impl Lanes<$T, $N> for $Token {
+            type V = $V;
+
+            #[inline(always)]
+            fn splat(self, x: $T) -> $V {
+                // SAFETY: the token proves that the CPU has this instruction.
+                unsafe { $splat(x) }
+            }
+            #[inline(always)]
+            fn load(self, x: &[$T; $N]) -> $V {
+                // SAFETY: the token proves that the CPU has this instruction, which reads as many bytes as the array
+                // has, from any address.
+                unsafe { $load(x.as_ptr()) }
+            }
+            #[inline(always)]
+            fn store(self, x: &mut [$T; $N], v: $V) {
+                // SAFETY: the token proves that the CPU has this instruction, which writes as many bytes as the array
+                // has, to any address.
+                unsafe { $store(x.as_mut_ptr(), v) }
+            }
+            #[inline(always)]
+            fn mul_add(self, a: $V, b: $V, c: $V) -> $V {
+                // SAFETY: the token proves that the CPU has this instruction.
+                unsafe { $mul_add(a, b, c) }
+            }
+        }
+    };
+}
+
+lanes!(Avx2, f32, 8, __m256: _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps);
+lanes!(Avx2, f64, 4, __m256d: _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd);
+lanes!(Avx512, f32, 16, __m512: _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps);
+lanes!(Avx512, f64, 8, __m512d: _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd);
