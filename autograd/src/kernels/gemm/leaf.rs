@@ -27,8 +27,7 @@ impl<'a, T> Operand<'a, T> {
     }
 }
 
-/// `C += A · B` (or `=`) for `m × n` sums of `k` terms each.
-/// Public in name only: the module is private.
+/// `C += A · B` (or `=`) for `m × n` sums of `k` terms each. Public in name only: the module is private.
 pub struct Leaf<'a, 'c, T> {
     pub(super) size: [usize; 3],
     pub(super) a: Operand<'a, T>,
@@ -207,7 +206,7 @@ fn loops<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usi
     }
 }
 
-/// One row of `A` times `THIN` registers of columns of `B`, where it lies: the same chains as in a [`tile`].
+/// One row of `A` times `THIN` registers of columns of `B`, where it lies: the same chains as in a `tile`.
 #[inline(always)]
 fn row_tile<T: Real, S: Lanes<T, N>, const N: usize>(
     simd: S,

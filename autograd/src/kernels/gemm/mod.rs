@@ -1,7 +1,7 @@
 //! The one product of matrices. A transposed operand is only a view with other strides, so the forward pass, `dx` and
 //! `dw` are one function, at one speed.
 //!
-//! From the inside: [`tile`] keeps a few rows and columns of `C` in registers while `k` runs; [`leaf`] walks over the
+//! From the inside: `tile.rs` keeps a few rows and columns of `C` in registers while `k` runs; `leaf.rs` walks over the
 //! tiles of a piece of `C` so that what they read stays in the caches; here the product is cut into such pieces, which
 //! are computed in parallel. Every element of `C` is one chain of fused multiply–adds in the order of `k`. So the result
 //! has the same bits for any cut, any tile, any instruction set, and any number of threads.
