@@ -1,0 +1,66 @@
+//! A training step takes no memory.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use autograd::Grads;
+use autograd::kernels::{Write, gemm::gemm};
+use ndarray::Array2;
+use vae::checkpoint::Model;
+use vae::config::Config;
+use vae::noise::{Purpose, fill_normal};
+use vae::optim::Adam;
+use vae::train::Step;
+
+/// The system's allocator, counting.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Noise, both passes and Adam, of the default model.
+fn allocations_of_ten_steps(threads: usize) -> usize {
+    let mut model = Model::new(Config::default(), 28, 28);
+    let mut step = Step::record(&model.vae, &model.params, 128, 1.0);
+    let (mut grads, mut adam) = (Grads::zeros(&model.params), Adam::new(&model.params, 1e-3));
+    let mut take_step = |t| {
+        fill_normal(&mut Purpose::Noise.generator(1, t), step.tape.input_mut(step.noise));
+        step.tape.forward(&model.params);
+        step.tape.backward(step.loss, &model.params, &mut grads);
+        adam.step(&mut model.params, &grads);
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    // Each thread takes its packing buffer with its first product, whenever it comes to it: here, and now.
+    pool.broadcast(|_| {
+        let (a, mut c) = (Array2::<f32>::ones((3, 3)), Array2::zeros((3, 3)));
+        gemm(a.view(), a.view(), Write::Set, c.view_mut());
+    });
+    pool.install(|| {
+        // The first backward pass takes the gradients of the values.
+        (0..20).for_each(&mut take_step);
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        (20..30).for_each(&mut take_step);
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    })
+}
+
+#[test]
+fn after_the_first_few_a_step_allocates_nothing_with_one_thread_and_with_two() {
+    assert_eq!([1, 2].map(allocations_of_ten_steps), [0, 0]);
+}
