@@ -1,13 +1,13 @@
 //! Images from a model. Pixels are shown by their mean `σ(l)`, not by a draw: that is what the decoder knows.
 
-use autograd::Recorder;
+use autograd::{Recorder, Var};
 use datasets::Images;
-use ndarray::{Array2, ArrayView2, Zip};
+use ndarray::{Array2, ArrayView2, Axis, Zip};
 
 use crate::checkpoint::Model;
 use crate::noise::{Purpose, fill_normal};
 
-/// Codes decoded per forward pass.
+/// Rows per forward pass.
 const BATCH: usize = 500;
 
 /// The mean images of latent codes: `[n, latent]` to `[n, pixels]`, in `[0, 1]`.
@@ -15,19 +15,8 @@ const BATCH: usize = 500;
 /// # Panics
 /// If the codes have another number of dimensions than the model.
 pub fn decode(model: &Model, codes: ArrayView2<f32>) -> Array2<f32> {
-    let mut images = Array2::zeros((codes.nrows(), model.pixels()));
-    let chunks = ndarray::Axis(0);
-    for (codes, mut images) in codes.axis_chunks_iter(chunks, BATCH).zip(images.axis_chunks_iter_mut(chunks, BATCH)) {
-        let r = Recorder::new(&model.params);
-        let z = r.input([codes.nrows(), model.config.latent]);
-        let mean = model.vae.decode(z).mean().slot();
-        let z = z.slot();
-        let mut tape = r.finish();
-        tape.input_mut(z).assign(&codes);
-        tape.forward(&model.params);
-        images.assign(&tape.value(mean));
-    }
-    images
+    assert_eq!(codes.ncols(), model.config.latent, "codes of another model");
+    by_batches(model, codes, model.pixels(), |z| model.vae.decode(z).mean())
 }
 
 /// The means of `q(z | x)` for images given as `[n, pixels]`: `[n, latent]`.
@@ -35,19 +24,29 @@ pub fn decode(model: &Model, codes: ArrayView2<f32>) -> Array2<f32> {
 /// # Panics
 /// If the images have another number of pixels than the model.
 pub fn encode(model: &Model, images: ArrayView2<f32>) -> Array2<f32> {
-    let mut codes = Array2::zeros((images.nrows(), model.config.latent));
-    let chunks = ndarray::Axis(0);
-    for (images, mut codes) in images.axis_chunks_iter(chunks, BATCH).zip(codes.axis_chunks_iter_mut(chunks, BATCH)) {
+    assert_eq!(images.ncols(), model.pixels(), "images of another size than the model's");
+    by_batches(model, images, model.config.latent, |x| model.vae.encode(x).mean)
+}
+
+/// `f` of each row, `width` numbers: in batches, so that memory does not grow with their number.
+fn by_batches(
+    model: &Model,
+    inputs: ArrayView2<f32>,
+    width: usize,
+    f: impl for<'r> Fn(Var<'r>) -> Var<'r>,
+) -> Array2<f32> {
+    let mut outputs = Array2::zeros((inputs.nrows(), width));
+    let batches = inputs.axis_chunks_iter(Axis(0), BATCH).zip(outputs.axis_chunks_iter_mut(Axis(0), BATCH));
+    for (input, mut output) in batches {
         let r = Recorder::new(&model.params);
-        let x = r.input([images.nrows(), model.pixels()]);
-        let mean = model.vae.encode(x).mean.slot();
-        let x = x.slot();
+        let x = r.input([input.nrows(), input.ncols()]);
+        let (x, y) = (x.slot(), f(x).slot());
         let mut tape = r.finish();
-        tape.input_mut(x).assign(&images);
+        tape.input_mut(x).assign(&input);
         tape.forward(&model.params);
-        codes.assign(&tape.value(mean));
+        output.assign(&tape.value(y));
     }
-    codes
+    outputs
 }
 
 /// The first `n` images as the model sees them: `[n, pixels]`, binarised if it was trained so.

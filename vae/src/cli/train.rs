@@ -203,7 +203,9 @@ fn one_epoch(trainer: &mut Trainer, data: &Dataset, epoch: u64, bar: &ProgressBa
 fn introduction(model: &Model, data: &Dataset) -> String {
     let Config { binarize, batch, lr, beta, seed, .. } = model.config;
     let pixels = match binarize {
-        Pixels::Grey => "grey levels (the Bernoulli loss is then a cross-entropy, not a likelihood; see --binarize)",
+        Pixels::Grey => {
+            "grey levels\n        (of which the Bernoulli loss is a cross-entropy, not a likelihood: see --binarize)"
+        }
         Pixels::Dynamic => "binarised anew at each sight",
         Pixels::Threshold => "binarised at 128",
     };
