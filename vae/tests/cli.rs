@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use autograd::kernels::simd::Isa;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
@@ -177,6 +178,22 @@ fn metrics_have_a_line_per_epoch_whose_losses_add_up() {
 #[test]
 fn train_json_prints_the_lines_of_metrics_jsonl_and_nothing_else() {
     assert_eq!(Shared::get().printed, fs::read_to_string(run().join("metrics.jsonl")).unwrap());
+}
+
+#[test]
+fn every_instruction_set_of_this_cpu_writes_the_same_bytes() {
+    let weights = |isa: &str| {
+        let (out, data) = (tempdir().unwrap(), data());
+        let arguments = [&["train", "--data", data.to_str().unwrap(), "--out", "run"], &SMALL[..]].concat();
+        let output = vae(out.path(), &arguments).env("AUTOGRAD_SIMD", isa).output().unwrap();
+        assert!(output.status.success(), "{isa}: {}", text(&output.stderr));
+        fs::read(out.path().join("run/model.safetensors")).unwrap()
+    };
+    for isa in Isa::available() {
+        assert_eq!(weights(&isa.to_string()), fs::read(run().join("model.safetensors")).unwrap(), "{isa}");
+    }
+    let unknown = vae(&run(), &["eval", "."]).env("AUTOGRAD_SIMD", "mmx").output().unwrap();
+    assert_eq!((unknown.status.code(), text(&unknown.stderr).contains("found `mmx`")), (Some(2), true));
 }
 
 #[test]
