@@ -9,7 +9,7 @@ use crate::matrix::{ALIGNMENT, Shape, size};
 use crate::op::{Bound, Op};
 use crate::params::{Layout, Param, Params};
 use crate::real::Real;
-use crate::tape::{Node, Place, Slot, Tape};
+use crate::tape::{Node, Place, Slot, Tape, needs_gradient};
 
 /// Writes operations down. Shapes are checked here, before any number exists.
 ///
@@ -102,18 +102,11 @@ impl<T: Real> Recorder<T> {
         }
     }
 
-    fn needs_gradient(&self, slot: Slot) -> bool {
-        match slot {
-            Slot::Node(i) => self.nodes.borrow()[i].needs_gradient,
-            Slot::Param(_) => true,
-        }
-    }
-
     #[track_caller]
     fn push(&self, op: Option<Box<dyn crate::op::Recorded<T>>>, shape: Shape) -> Var<'_, T> {
         assert!(size(shape) > 0, "an empty matrix: {shape:?}");
-        let needs_gradient = op.as_ref().is_some_and(|op| op.args().iter().any(|&x| self.needs_gradient(x)));
         let mut nodes = self.nodes.borrow_mut();
+        let needs_gradient = op.as_ref().is_some_and(|op| op.args().iter().any(|&x| needs_gradient(&nodes, x)));
         nodes.push(Node { op, shape, needs_gradient });
         Var { recorder: self, slot: Slot::Node(nodes.len() - 1) }
     }

@@ -9,7 +9,7 @@ use crate::distributions::KlToStandardNormal;
 use crate::noise::{Purpose, fill_normal};
 use crate::train::{Losses, Step, Steps, Sums};
 
-/// Images per forward pass. It changes no result; at 500 the tape stays within the second-level cache.
+/// Images per forward pass. It changes memory, not results.
 const BATCH: usize = 500;
 
 /// The result of an evaluation, in nats per example.

@@ -69,8 +69,8 @@ impl<T: Real> Adam<T> {
 }
 
 /// A number too small to be normal becomes 0. The moments of a weight whose gradient has become 0 – a pixel that is
-/// rarely lit – decay for ever; once they are denormal, each operation on them takes 50 times as long, and epochs
-/// would slow down as training goes on.
+/// rarely lit – decay for ever; many CPUs are far slower with denormal numbers, and epochs would slow down
+/// as training goes on.
 #[inline(always)]
 fn flush<T: Real>(x: T) -> T {
     if x.abs() < T::min_positive_value() { T::zero() } else { x }

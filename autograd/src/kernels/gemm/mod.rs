@@ -18,7 +18,7 @@ use crate::{Activation, Real};
 pub use leaf::{Buffer, Product};
 use leaf::{Leaf, Operand};
 
-/// Multiply–adds in a leaf, at most: about 20 µs on one core. Smaller ones would pay for being handed out; larger ones
+/// Multiply–adds in a leaf, at most: some 30 µs on one core. Smaller ones would pay for being handed out; larger ones
 /// leave a thread idle at the end. A large product has 64 leaves, each large enough to pay for packing.
 const LEAF: usize = 1 << 20;
 /// Rows of `C` in a leaf, at most: whole tiles of 6 and of 8 rows; their share of `A` stays in the second-level cache, and
