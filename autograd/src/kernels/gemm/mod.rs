@@ -7,23 +7,32 @@
 //! has the same bits for any cut, any tile, any instruction set, and any number of threads.
 
 mod leaf;
+mod pack;
+mod thin;
 mod tile;
 
+use arrayvec::ArrayVec;
 use ndarray::{Array2, Axis};
 
 use super::Write;
 use super::simd::Isa;
 use crate::matrix::{View, ViewMut};
 use crate::{Activation, Real};
-pub use leaf::{Buffer, Product};
-use leaf::{Leaf, Operand};
+use leaf::Buffer;
+pub use leaf::Product;
 
-/// Multiply–adds in a leaf, at most: some 30 µs on one core. Smaller ones would pay for being handed out; larger ones
-/// leave a thread idle at the end. A large product has 64 leaves, each large enough to pay for packing.
-const LEAF: usize = 1 << 20;
-/// Rows of `C` in a leaf, at most: whole tiles of 6 and of 8 rows; their share of `A` stays in the second-level cache, and
-/// a panel of `B` that is in the first-level cache serves 18 strips or more.
-const ROWS: usize = 144;
+/// Steps of `k` in a block: a panel of `B`, 16 columns wide, takes half of the first-level cache.
+const STEPS: usize = 256;
+/// Numbers in a packed block of `A`: 256 KB of `f32`, half of a usual second-level cache.
+const BLOCK: usize = 1 << 16;
+/// Rows of `C` in a piece, at most.
+const ROWS: usize = 512;
+/// Columns of `C` that pay for packing `A`.
+const PACKS: usize = 64;
+/// Multiply–adds in a piece, at most: some 5 µs on one core. Smaller ones would not pay for being handed out.
+const PIECE: usize = 1 << 19;
+/// The same where the memory limits, and each takes longer.
+const THIN_PIECE: usize = 1 << 18;
 
 /// `C = A · B` or `C += A · B`, for `A` of shape `[m, k]`, `B` of `[k, n]` and `C` of `[m, n]`.
 ///
@@ -61,8 +70,20 @@ fn product<T: Real>(isa: Isa, a: View<T>, b: View<T>, write: Write, finish: Opti
     }
     let (mut copy_a, mut copy_b) = (None, None);
     let (a, b) = (operand(a, &mut copy_a), operand(b, &mut copy_b));
-    let cut = Cut { isa, fresh: write == Write::Set, leaf: LEAF.max(m * n * k / 64) };
-    cut.run([m, n, k], a, b, finish, c);
+    let fresh = write == Write::Set;
+    let whole = Cut { isa, size: [m, n, k], a, packed: None, b, fresh, finish, flip: false, thin: false };
+    if thin::is_thin([m, n, k], b.column == 1) {
+        Cut { thin: true, ..whole }.run(c);
+    } else if n >= PACKS {
+        whole.blocks(c);
+    } else if a.column == 1 {
+        whole.run(c);
+    } else if b.column == 1 && m >= PACKS && finish.is_none() {
+        // Few columns, and A by columns: as Cᵀ = Bᵀ · Aᵀ, nothing that is large has to be turned.
+        Cut { size: [n, m, k], a: b.transposed(), b: a.transposed(), flip: true, ..whole }.blocks(c);
+    } else {
+        whole.blocks(c);
+    }
 }
 
 /// The rare cases: no terms at all, or a result whose rows are not contiguous.
@@ -95,50 +116,133 @@ fn operand<'a, T: Real>(x: View<'a, T>, copy: &'a mut Option<Array2<T>>) -> Oper
     Operand { data: copy.as_slice().expect("just made so"), row: columns, column: 1 }
 }
 
-/// How a product is cut into leaves. It depends on the shape and the instruction set, not on the number of threads.
+/// An operand as it lies in memory: element `(i, j)` is `data[i · row + j · column]`, and one of the strides is 1.
+#[doc(hidden)]
 #[derive(Clone, Copy)]
-struct Cut {
-    isa: Isa,
-    fresh: bool,
-    /// Multiply–adds in a leaf, at most.
-    leaf: usize,
+pub struct Operand<'a, T> {
+    data: &'a [T],
+    row: usize,
+    column: usize,
 }
 
-impl Cut {
-    /// `a · b`, for `m × n` sums of `k` terms.
-    fn run<T: Real>(
-        self,
-        [m, n, k]: [usize; 3],
-        a: Operand<T>,
-        b: Operand<T>,
-        finish: Option<(&[T], Activation)>,
-        mut c: ViewMut<T>,
-    ) {
-        // Halves, in whole leaves or tiles.
+impl<'a, T> Operand<'a, T> {
+    fn transposed(self) -> Operand<'a, T> {
+        Operand { row: self.column, column: self.row, ..self }
+    }
+
+    /// The part that begins at `(i, j)`.
+    #[inline(always)]
+    fn from(self, i: usize, j: usize) -> Operand<'a, T> {
+        Operand { data: &self.data[i * self.row + j * self.column..], ..self }
+    }
+}
+
+/// What one thread computes: `m × n` sums of so many terms.
+#[doc(hidden)]
+pub struct Piece<'a, 'c, T> {
+    size: [usize; 3],
+    a: Operand<'a, T>,
+    /// `A` in strips as high as a tile.
+    packed: Option<&'a [T]>,
+    b: Operand<'a, T>,
+    /// The rows of `C`; or its columns, if it is flipped.
+    c: &'a mut [&'c mut [T]],
+    /// Whether what `C` held is forgotten.
+    fresh: bool,
+    /// What happens to the finished rows of `C`: `y = f(c + bias)`.
+    finish: Option<(&'a [T], Activation)>,
+    flip: bool,
+    thin: bool,
+}
+
+/// A product that is cut into pieces. How depends on its shape and on the instruction set, not on the number of threads.
+#[derive(Clone, Copy)]
+struct Cut<'a, T> {
+    isa: Isa,
+    size: [usize; 3],
+    a: Operand<'a, T>,
+    packed: Option<&'a [T]>,
+    b: Operand<'a, T>,
+    fresh: bool,
+    finish: Option<(&'a [T], Activation)>,
+    /// Whether it is the columns of `C` that are contiguous.
+    flip: bool,
+    thin: bool,
+}
+
+impl<T: Real> Cut<'_, T> {
+    /// Blocks of rows and of `k`, one after the other: each block of `A` is packed, and then all threads work on it.
+    fn blocks(self, mut c: ViewMut<T>) {
+        let [m, n, k] = self.size;
+        let [mr, _] = T::tile(self.isa);
+        // As equal as can be: the last must not be a sliver.
+        let equal = |n: usize, most: usize, unit: usize| n.div_ceil(n.div_ceil(most)).next_multiple_of(unit);
+        let steps = equal(k, STEPS, 8);
+        let rows = equal(m, (BLOCK / steps.min(k)).min(ROWS - mr), mr);
+        T::with_buffer(Buffer::Block, pack::packed_len(rows.min(m), steps.min(k), mr), |block| {
+            for i in (0..m).step_by(rows) {
+                for k0 in (0..k).step_by(steps) {
+                    let (rows, steps) = (rows.min(m - i), steps.min(k - k0));
+                    let a = self.a.from(i, k0);
+                    pack_parallel(self.isa, a, rows, steps, block);
+                    let last = k0 + steps == k;
+                    let c = c.view_mut();
+                    let c = if self.flip { c } else { c.split_at(Axis(0), i).1.split_at(Axis(0), rows).0 };
+                    Cut {
+                        size: [rows, n, steps],
+                        a,
+                        packed: Some(block),
+                        b: self.b.from(k0, 0),
+                        fresh: self.fresh && k0 == 0,
+                        finish: self.finish.filter(|_| last),
+                        ..self
+                    }
+                    .run(c);
+                }
+            }
+        });
+    }
+
+    /// Halves, until they are pieces.
+    fn run(self, c: ViewMut<T>) {
+        let [m, n, k] = self.size;
+        let [mr, nr] = T::tile(self.isa);
         let half = |n: usize, unit: usize| (n / 2).next_multiple_of(unit);
-        let columns = T::columns(self.isa);
-        if m > ROWS {
-            let half = half(m, ROWS);
+        let small = m * n * k <= if self.thin { THIN_PIECE } else { PIECE };
+        // A packed block is not cut: all its strips read the same panels of B.
+        let by_rows = self.packed.is_none() && !(self.thin && m <= 2);
+        if by_rows && (m > ROWS || !small && m >= 16 * mr) {
+            let half = half(m, mr);
             let (c1, c2) = c.split_at(Axis(0), half);
             rayon::join(
-                || self.run([half, n, k], a, b, finish, c1),
-                || self.run([m - half, n, k], a.from(half, 0), b, finish, c2),
+                || Cut { size: [half, n, k], ..self }.run(c1),
+                || Cut { size: [m - half, n, k], a: self.a.from(half, 0), ..self }.run(c2),
             );
-        } else if m * n * k > self.leaf && n > columns {
-            let half = half(n, columns);
-            let (c1, c2) = c.split_at(Axis(1), half);
-            let bias = |range: std::ops::Range<usize>| finish.map(|(bias, f)| (&bias[range], f));
+        } else if (self.flip && n > ROWS) || !by_rows && !small && n > 4 * nr {
+            let half = half(n, nr);
+            let (c1, c2) = c.split_at(Axis(usize::from(!self.flip)), half);
+            let finish = |from: usize, to: usize| self.finish.map(|(bias, f)| (&bias[from..to], f));
             rayon::join(
-                || self.run([m, half, k], a, b, bias(0..half), c1),
-                || self.run([m, n - half, k], a, b.from(0, half), bias(half..n), c2),
+                || Cut { size: [m, half, k], finish: finish(0, half), ..self }.run(c1),
+                || Cut { size: [m, n - half, k], b: self.b.from(0, half), finish: finish(half, n), ..self }.run(c2),
             );
         } else {
-            let mut rows = c.rows_mut().into_iter();
-            let mut next = || rows.next().and_then(|row| row.into_slice()).unwrap_or_default();
-            let mut rows: [&mut [T]; ROWS] = std::array::from_fn(|_| next());
-            T::leaf(self.isa, Leaf { size: [m, n, k], a, b, c: &mut rows[..m], fresh: self.fresh, finish });
+            self.piece(c);
         }
     }
+
+    fn piece(self, mut c: ViewMut<T>) {
+        // Filled where it is: to collect it would move 8 KB.
+        let mut rows = ArrayVec::<&mut [T], ROWS>::new();
+        rows.extend(c.axis_iter_mut(Axis(0)).map(|row| row.into_slice().unwrap_or_default()));
+        let Cut { isa, size, a, packed, b, fresh, finish, flip, thin } = self;
+        T::piece(isa, Piece { size, a, packed, b, c: &mut rows, fresh, finish, flip, thin });
+    }
+}
+
+/// Packs a block of `A`, in halves of whole strips.
+fn pack_parallel<T: Real>(isa: Isa, a: Operand<T>, m: usize, steps: usize, block: &mut [T]) {
+    T::pack(isa, a, m, steps, block);
 }
 
 /// The definition: `cᵢⱼ = Σₖ aᵢₖ bₖⱼ`. What [`gemm`] is tested against.

@@ -30,7 +30,7 @@ impl Simd for Neon {
 
 /// One register of one kind of number: which intrinsics it takes.
 macro_rules! lanes {
-    ($T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident) => {
+    ($T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident, $transpose:ident) => {
         impl Lanes<$T, $N> for Neon {
             type V = $V;
 
@@ -56,9 +56,29 @@ macro_rules! lanes {
                 // SAFETY: the token proves that the CPU has this instruction. It takes the addend first.
                 unsafe { $mul_add(c, a, b) }
             }
+            #[inline(always)]
+            fn transpose(self, rows: [$V; $N]) -> [$V; $N] {
+                // SAFETY: the token proves that the CPU has these instructions.
+                unsafe { $transpose(rows) }
+            }
         }
     };
 }
 
-lanes!(f32, 4, float32x4_t: vdupq_n_f32, vld1q_f32, vst1q_f32, vfmaq_f32);
-lanes!(f64, 2, float64x2_t: vdupq_n_f64, vld1q_f64, vst1q_f64, vfmaq_f64);
+lanes!(f32, 4, float32x4_t: vdupq_n_f32, vld1q_f32, vst1q_f32, vfmaq_f32, transpose_4);
+lanes!(f64, 2, float64x2_t: vdupq_n_f64, vld1q_f64, vst1q_f64, vfmaq_f64, transpose_2);
+
+/// Pairs of rows exchange single numbers, then pairs of numbers.
+#[inline]
+#[target_feature(enable = "neon")]
+fn transpose_4([a, b, c, d]: [float32x4_t; 4]) -> [float32x4_t; 4] {
+    let pairs = [vtrn1q_f32(a, b), vtrn2q_f32(a, b), vtrn1q_f32(c, d), vtrn2q_f32(c, d)];
+    let [a, b, c, d] = pairs.map(|pair| vreinterpretq_f64_f32(pair));
+    [vtrn1q_f64(a, c), vtrn1q_f64(b, d), vtrn2q_f64(a, c), vtrn2q_f64(b, d)].map(|row| vreinterpretq_f32_f64(row))
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn transpose_2([a, b]: [float64x2_t; 2]) -> [float64x2_t; 2] {
+    [vtrn1q_f64(a, b), vtrn2q_f64(a, b)]
+}

@@ -28,6 +28,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `mul_add` one instruction. The closure, and those inside it, should be marked `#[inline(always)]`: one that is
     /// not inlined is compiled without the instructions, and a loop over [`math`](super::math) is then 40 times slower.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
+
+    /// Asks for the cache line where `x` is, which will be needed soon. It changes nothing but the time that takes.
+    #[inline(always)]
+    fn prefetch<T>(self, x: &T) {
+        let _ = x;
+    }
 }
 
 /// `N` numbers of kind `T` in one register.
@@ -45,6 +51,8 @@ pub trait Lanes<T, const N: usize>: Simd {
     fn store(self, x: &mut [T; N], v: Self::V);
     /// `a · b + c`, rounded once.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `N` registers as the rows of a square: its columns.
+    fn transpose(self, rows: [Self::V; N]) -> [Self::V; N];
 }
 
 /// The instruction sets there are code paths for, each with its token.
@@ -149,11 +157,19 @@ mod tests {
             token.store(&mut c, product);
         });
         assert_eq!(c, expected);
+
+        let mut square: [[T; N]; N] = std::array::from_fn(|i| std::array::from_fn(|j| T::of((i * N + j) as f64)));
+        let expected: [[T; N]; N] = std::array::from_fn(|i| std::array::from_fn(|j| square[j][i]));
+        token.vectorize(|| {
+            let columns = token.transpose(square.each_ref().map(|row| token.load(row)));
+            square.iter_mut().zip(columns).for_each(|(row, column)| token.store(row, column));
+        });
+        assert_eq!(square, expected);
     }
 
     /// No path that the machine has goes untested: the match is over the very list that is chosen from.
     #[test]
-    fn every_token_this_cpu_has_loads_multiplies_adds_and_stores() {
+    fn every_token_this_cpu_has_loads_multiplies_adds_transposes_and_stores() {
         for isa in Isa::available() {
             match isa {
                 Isa::Scalar(t) => (lanes::<f32, 4>(t), lanes::<f64, 4>(t)),

@@ -33,4 +33,8 @@ impl<T: Real, const N: usize> Lanes<T, N> for Scalar {
     fn mul_add(self, a: [T; N], b: [T; N], c: [T; N]) -> [T; N] {
         std::array::from_fn(|l| a[l].mul_add(b[l], c[l]))
     }
+    #[inline(always)]
+    fn transpose(self, rows: [[T; N]; N]) -> [[T; N]; N] {
+        std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
+    }
 }

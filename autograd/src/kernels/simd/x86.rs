@@ -39,6 +39,11 @@ impl Simd for Avx2 {
         // SAFETY: the token proves that the CPU has AVX2 and FMA.
         unsafe { with_features(f) }
     }
+    #[inline(always)]
+    fn prefetch<T>(self, x: &T) {
+        // SAFETY: every x86-64 CPU has this instruction, and it does nothing that a program could observe.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *x).cast()) }
+    }
 }
 
 impl Simd for Avx512 {
@@ -55,7 +60,7 @@ impl Simd for Avx512 {
 
 /// One register of one kind of number: which intrinsics it takes.
 macro_rules! lanes {
-    ($Token:ty, $T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident) => {
+    ($Token:ty, $T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident, $transpose:ident) => {
         impl Lanes<$T, $N> for $Token {
             type V = $V;
 
@@ -81,11 +86,96 @@ macro_rules! lanes {
                 // SAFETY: the token proves that the CPU has this instruction.
                 unsafe { $mul_add(a, b, c) }
             }
+            #[inline(always)]
+            fn transpose(self, rows: [$V; $N]) -> [$V; $N] {
+                // SAFETY: the token proves that the CPU has these instructions.
+                unsafe { $transpose(rows) }
+            }
         }
     };
 }
 
-lanes!(Avx2, f32, 8, __m256: _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps);
-lanes!(Avx2, f64, 4, __m256d: _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd);
-lanes!(Avx512, f32, 16, __m512: _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps);
-lanes!(Avx512, f64, 8, __m512d: _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd);
+lanes!(Avx2, f32, 8, __m256: _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, transpose_8);
+lanes!(Avx2, f64, 4, __m256d: _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, transpose_4);
+lanes!(Avx512, f32, 16, __m512: _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, transpose_16);
+lanes!(Avx512, f64, 8, __m512d: _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, transpose_8_doubles);
+
+/// Pairs of numbers, then pairs of pairs, then halves of registers change places: 24 shuffles.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn transpose_8(r: [__m256; 8]) -> [__m256; 8] {
+    let [mut a, mut b, mut c] = [r; 3];
+    for i in [0, 2, 4, 6] {
+        a[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        a[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (i, j) in [(0, 0), (1, 2), (4, 4), (5, 6)] {
+        b[j] = _mm256_shuffle_ps::<0b01_00_01_00>(a[i], a[i + 2]);
+        b[j + 1] = _mm256_shuffle_ps::<0b11_10_11_10>(a[i], a[i + 2]);
+    }
+    for i in 0..4 {
+        c[i] = _mm256_permute2f128_ps::<0x20>(b[i], b[i + 4]);
+        c[i + 4] = _mm256_permute2f128_ps::<0x31>(b[i], b[i + 4]);
+    }
+    c
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn transpose_4(r: [__m256d; 4]) -> [__m256d; 4] {
+    let (a, b) = (_mm256_unpacklo_pd(r[0], r[1]), _mm256_unpackhi_pd(r[0], r[1]));
+    let (c, d) = (_mm256_unpacklo_pd(r[2], r[3]), _mm256_unpackhi_pd(r[2], r[3]));
+    [
+        _mm256_permute2f128_pd::<0x20>(a, c),
+        _mm256_permute2f128_pd::<0x20>(b, d),
+        _mm256_permute2f128_pd::<0x31>(a, c),
+        _mm256_permute2f128_pd::<0x31>(b, d),
+    ]
+}
+
+/// For each distance 1, 2, 4, 8: of two rows so far apart, the numbers off the diagonal, so far from it, change places.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose_16(mut r: [__m512; 16]) -> [__m512; 16] {
+    for distance in [1, 2, 4, 8] {
+        let (mut upper, mut lower) = ([0i32; 16], [0i32; 16]);
+        for l in 0..16 {
+            // From 16 on, the indices mean the second register.
+            (upper[l], lower[l]) =
+                if l & distance == 0 { (l as i32, (l + distance) as i32) } else { ((l - distance + 16) as i32, (l + 16) as i32) };
+        }
+        // SAFETY: each reads as many bytes as the array has, from any address.
+        let (upper, lower) = unsafe { (_mm512_loadu_si512(upper.as_ptr().cast()), _mm512_loadu_si512(lower.as_ptr().cast())) };
+        for i in 0..16 {
+            if i & distance == 0 {
+                let (a, b) = (r[i], r[i + distance]);
+                r[i] = _mm512_permutex2var_ps(a, upper, b);
+                r[i + distance] = _mm512_permutex2var_ps(a, lower, b);
+            }
+        }
+    }
+    r
+}
+
+/// As for sixteen numbers of half the size.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose_8_doubles(mut r: [__m512d; 8]) -> [__m512d; 8] {
+    for distance in [1, 2, 4] {
+        let (mut upper, mut lower) = ([0i64; 8], [0i64; 8]);
+        for l in 0..8 {
+            (upper[l], lower[l]) =
+                if l & distance == 0 { (l as i64, (l + distance) as i64) } else { ((l - distance + 8) as i64, (l + 8) as i64) };
+        }
+        // SAFETY: each reads as many bytes as the array has, from any address.
+        let (upper, lower) = unsafe { (_mm512_loadu_si512(upper.as_ptr().cast()), _mm512_loadu_si512(lower.as_ptr().cast())) };
+        for i in 0..8 {
+            if i & distance == 0 {
+                let (a, b) = (r[i], r[i + distance]);
+                r[i] = _mm512_permutex2var_pd(a, upper, b);
+                r[i + distance] = _mm512_permutex2var_pd(a, lower, b);
+            }
+        }
+    }
+    r
+}

@@ -1,0 +1,192 @@
+//! Copies of pieces of `A` and of `B` in the order in which tiles read them.
+//!
+//! Where a tile reads one stream of numbers after the other, nothing has to be searched for: neither lines nor pages,
+//! of which a strip of rows that are far apart would touch one each, at every step.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "a closure that is not inlined lacks the instruction set; a loop cannot"
+)]
+
+use super::Operand;
+use crate::Real;
+use crate::kernels::simd::Lanes;
+
+/// Rows of the next strip where so many are left: a full tile, or the largest smaller one there is.
+#[inline(always)]
+pub(super) fn strip_height<const MR: usize>(left: usize) -> usize {
+    match left {
+        // Four rows and four more keep the multipliers busy, which six and two would not.
+        8 if MR == 6 => 4,
+        _ if left >= MR => MR,
+        4.. => 4,
+        2.. => 2,
+        _ => 1,
+    }
+}
+
+/// Registers for one column of a strip, at most.
+const GROUPS: usize = 4;
+
+/// Numbers by which a packed strip must be longer than what it holds: whole registers are stored.
+pub(super) const SLACK: usize = 64;
+
+/// Numbers that `m` rows and so many steps of `k` take, packed.
+pub(super) fn packed_len(m: usize, steps: usize, mr: usize) -> usize {
+    // A strip that is not full takes the place of one that is; eight rows in strips of six are two.
+    (m.div_ceil(mr) + 1) * steps * mr + SLACK
+}
+
+/// Copies `A` strip after strip, each so that the numbers for one step of `k` lie together. A strip of fewer rows than
+/// `MR` is packed as narrow as it is.
+#[inline(always)]
+pub(super) fn pack_strips<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize>(
+    simd: S,
+    a: Operand<T>,
+    m: usize,
+    steps: usize,
+    block: &mut [T],
+) {
+    let (mut i, mut at) = (0, 0);
+    while i < m {
+        let height = strip_height::<MR>(m - i);
+        let (a, strip) = (a.from(i, 0), &mut block[at..]);
+        match height {
+            4 if const { MR > 4 } => pack_strip::<T, S, N, 4>(simd, a, steps, strip),
+            2 => pack_strip::<T, S, N, 2>(simd, a, steps, strip),
+            1 => pack_strip::<T, S, N, 1>(simd, a, steps, strip),
+            _ => pack_strip::<T, S, N, MR>(simd, a, steps, strip),
+        }
+        i += height;
+        at += steps * MR;
+    }
+}
+
+/// Whole registers are stored, the end of each over the beginning of the next step: twice as fast as number by number.
+#[inline(always)]
+fn pack_strip<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize>(
+    simd: S,
+    a: Operand<T>,
+    steps: usize,
+    strip: &mut [T],
+) {
+    let groups = MR.div_ceil(N);
+    let strip = &mut strip[..steps * MR + SLACK];
+    let mut k = 0;
+    if a.column == 1 {
+        while k + N <= steps {
+            let mut squares = [[simd.splat(T::zero()); N]; GROUPS];
+            for g in 0..groups {
+                for l in 0..N {
+                    if g * N + l < MR {
+                        squares[g][l] = load(simd, &a.data[(g * N + l) * a.row + k..]);
+                    }
+                }
+                squares[g] = simd.transpose(squares[g]);
+            }
+            for l in 0..N {
+                for g in 0..groups {
+                    store(simd, &mut strip[(k + l) * MR + g * N..], squares[g][l]);
+                }
+            }
+            k += N;
+        }
+    } else {
+        while k < steps && k * a.column + groups * N <= a.data.len() {
+            for g in 0..groups {
+                let column = load(simd, &a.data[k * a.column + g * N..]);
+                store(simd, &mut strip[k * MR + g * N..], column);
+            }
+            k += 1;
+        }
+    }
+    for k in k..steps {
+        for r in 0..MR {
+            strip[k * MR + r] = a.data[r * a.row + k * a.column];
+        }
+    }
+}
+
+/// Packs `P` full panels, one behind the other. Rows are read to the end of the last panel before the next row is: a few
+/// whole lines of the cache, where a single panel would take one line from every row.
+#[inline(always)]
+pub(super) fn pack_panels<T: Real, S: Lanes<T, N>, const N: usize, const NV: usize, const P: usize>(
+    simd: S,
+    b: Operand<T>,
+    steps: usize,
+    packed: &mut [T],
+) {
+    if b.column == 1 {
+        for k in 0..steps {
+            let (row, _) = b.data[k * b.row..][..P * NV * N].as_chunks::<N>();
+            for p in 0..P {
+                let (to, _) = packed[(p * steps + k) * NV * N..][..NV * N].as_chunks_mut::<N>();
+                for v in 0..NV {
+                    simd.store(&mut to[v], simd.load(&row[p * NV + v]));
+                }
+            }
+        }
+    } else {
+        for p in 0..P {
+            let panel = &mut packed[p * steps * NV * N..];
+            pack_panel::<T, S, N, NV>(simd, b.from(0, p * NV * N), steps, NV * N, panel);
+        }
+    }
+}
+
+/// Copies `width` columns of `B` together, row after row, and fills up with zeros to `NV` registers.
+#[inline(always)]
+pub(super) fn pack_panel<T: Real, S: Lanes<T, N>, const N: usize, const NV: usize>(
+    simd: S,
+    b: Operand<T>,
+    steps: usize,
+    width: usize,
+    panel: &mut [T],
+) {
+    let panel = &mut panel[..steps * N * NV];
+    if width < N * NV {
+        panel.fill(T::zero());
+    }
+    if b.column == 1 {
+        for (k, to) in panel.chunks_exact_mut(N * NV).enumerate() {
+            if width == N * NV {
+                let from = &b.data[k * b.row..][..N * NV];
+                for v in 0..NV {
+                    store(simd, &mut to[v * N..], load(simd, &from[v * N..]));
+                }
+            } else {
+                to[..width].copy_from_slice(&b.data[k * b.row..][..width]);
+            }
+        }
+        return;
+    }
+    // A transposed B is turned, square by square, in registers.
+    let whole = steps - steps % N;
+    for v in 0..width / N {
+        for k in (0..whole).step_by(N) {
+            let mut square = [simd.splat(T::zero()); N];
+            for l in 0..N {
+                square[l] = load(simd, &b.data[(v * N + l) * b.column + k..]);
+            }
+            let square = simd.transpose(square);
+            for l in 0..N {
+                store(simd, &mut panel[(k + l) * N * NV + v * N..], square[l]);
+            }
+        }
+    }
+    for j in 0..width {
+        let column = &b.data[j * b.column..][..steps];
+        for k in if j < width - width % N { whole } else { 0 }..steps {
+            panel[k * N * NV + j] = column[k];
+        }
+    }
+}
+
+#[inline(always)]
+fn load<T: Real, S: Lanes<T, N>, const N: usize>(simd: S, from: &[T]) -> S::V {
+    simd.load(from.first_chunk().expect("N numbers"))
+}
+
+#[inline(always)]
+fn store<T: Real, S: Lanes<T, N>, const N: usize>(simd: S, to: &mut [T], v: S::V) {
+    simd.store(to.first_chunk_mut().expect("N numbers"), v);
+}
