@@ -7,7 +7,7 @@
 use std::array::from_fn;
 use std::cell::RefCell;
 
-use super::pack::{pack_panel, pack_panels, pack_strips, strip_height};
+use super::pack::{pack_panel, pack_panels, pack_strips, strip_height, strip_len};
 use super::thin::thin;
 use super::tile::{Left, tile};
 use super::{Operand, Piece};
@@ -199,7 +199,7 @@ fn strips<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: us
             _ => strip::<T, S, N, MR, NV>(simd, piece, place, panel),
         }
         i += height;
-        at += steps * MR;
+        at += strip_len(steps, MR);
     }
     if !piece.flip {
         finish_rows(piece.c, j, width, piece.finish);

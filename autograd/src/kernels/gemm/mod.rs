@@ -31,6 +31,8 @@ const ROWS: usize = 512;
 const PACKS: usize = 64;
 /// Multiply–adds in a piece, at most: some 5 µs on one core. Smaller ones would not pay for being handed out.
 const PIECE: usize = 1 << 19;
+/// Numbers that one thread packs, at most.
+const PACK_PIECE: usize = 1 << 14;
 /// The same where the memory limits, and each takes longer.
 const THIN_PIECE: usize = 1 << 18;
 
@@ -218,7 +220,7 @@ impl<T: Real> Cut<'_, T> {
                 || Cut { size: [half, n, k], ..self }.run(c1),
                 || Cut { size: [m - half, n, k], a: self.a.from(half, 0), ..self }.run(c2),
             );
-        } else if (self.flip && n > ROWS) || !by_rows && !small && n > 4 * nr {
+        } else if (self.flip && n > ROWS) || !by_rows && !small && n > 2 * nr {
             let half = half(n, nr);
             let (c1, c2) = c.split_at(Axis(usize::from(!self.flip)), half);
             let finish = |from: usize, to: usize| self.finish.map(|(bias, f)| (&bias[from..to], f));
@@ -242,7 +244,16 @@ impl<T: Real> Cut<'_, T> {
 
 /// Packs a block of `A`, in halves of whole strips.
 fn pack_parallel<T: Real>(isa: Isa, a: Operand<T>, m: usize, steps: usize, block: &mut [T]) {
-    T::pack(isa, a, m, steps, block);
+    let [mr, _] = T::tile(isa);
+    if m * steps <= PACK_PIECE || m <= 2 * mr {
+        return T::pack(isa, a, m, steps, block);
+    }
+    let half = (m / 2).next_multiple_of(mr);
+    let (block1, block2) = block.split_at_mut(half / mr * pack::strip_len(steps, mr));
+    rayon::join(
+        || pack_parallel(isa, a, half, steps, block1),
+        || pack_parallel(isa, a.from(half, 0), m - half, steps, block2),
+    );
 }
 
 /// The definition: `cᵢⱼ = Σₖ aᵢₖ bₖⱼ`. What [`gemm`] is tested against.

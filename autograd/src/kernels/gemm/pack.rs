@@ -27,13 +27,18 @@ pub(super) fn strip_height<const MR: usize>(left: usize) -> usize {
 /// Registers for one column of a strip, at most.
 const GROUPS: usize = 4;
 
-/// Numbers by which a packed strip must be longer than what it holds: whole registers are stored.
-pub(super) const SLACK: usize = 64;
+/// Numbers by which a packed strip is longer than what it holds: whole registers are stored.
+const SLACK: usize = 16;
 
-/// Numbers that `m` rows and so many steps of `k` take, packed.
+/// How far after the last a packed strip begins. One that is not full takes the place of one that is.
+#[inline(always)]
+pub(super) fn strip_len(steps: usize, mr: usize) -> usize {
+    steps * mr + SLACK
+}
+
+/// Numbers that `m` rows and so many steps of `k` take, packed. What is left of eight rows is two strips, not one.
 pub(super) fn packed_len(m: usize, steps: usize, mr: usize) -> usize {
-    // A strip that is not full takes the place of one that is; eight rows in strips of six are two.
-    (m.div_ceil(mr) + 1) * steps * mr + SLACK
+    (m.div_ceil(mr) + 1) * strip_len(steps, mr)
 }
 
 /// Copies `A` strip after strip, each so that the numbers for one step of `k` lie together. A strip of fewer rows than
@@ -46,10 +51,10 @@ pub(super) fn pack_strips<T: Real, S: Lanes<T, N>, const N: usize, const MR: usi
     steps: usize,
     block: &mut [T],
 ) {
-    let (mut i, mut at) = (0, 0);
+    let (mut i, mut strips) = (0, block.chunks_exact_mut(strip_len(steps, MR)));
     while i < m {
         let height = strip_height::<MR>(m - i);
-        let (a, strip) = (a.from(i, 0), &mut block[at..]);
+        let (a, strip) = (a.from(i, 0), strips.next().expect("room for every strip"));
         match height {
             4 if const { MR > 4 } => pack_strip::<T, S, N, 4>(simd, a, steps, strip),
             2 => pack_strip::<T, S, N, 2>(simd, a, steps, strip),
@@ -57,7 +62,6 @@ pub(super) fn pack_strips<T: Real, S: Lanes<T, N>, const N: usize, const MR: usi
             _ => pack_strip::<T, S, N, MR>(simd, a, steps, strip),
         }
         i += height;
-        at += steps * MR;
     }
 }
 

@@ -15,9 +15,12 @@ use crate::kernels::simd::Lanes;
 /// Rows of `B` that are read side by side.
 const ROWS: usize = 8;
 
+/// Registers of columns of a transposed `B` that are read side by side.
+const SQUARES: usize = 4;
+
 /// Whether a product of this shape is better off without tiles.
 pub(super) fn is_thin([m, _, k]: [usize; 3], b_by_rows: bool) -> bool {
-    b_by_rows && (m <= 2 || k <= 4)
+    m <= 2 || b_by_rows && k <= 4
 }
 
 #[inline(always)]
@@ -25,6 +28,10 @@ pub(super) fn thin<T: Real, S: Lanes<T, N>, const N: usize>(simd: S, piece: Piec
     let Piece { size: [_, n, steps], a, b, c, fresh, finish, .. } = piece;
     for (i, c) in c.iter_mut().enumerate() {
         let a = a.from(i, 0);
+        if b.column != 1 {
+            columns::<T, S, N>(simd, steps, a, b, &mut c[..n], fresh);
+            continue;
+        }
         let mut k = 0;
         while k < steps {
             let (a, b, fresh) = (a.from(0, k), b.from(k, 0), fresh && k == 0);
@@ -75,5 +82,80 @@ fn some_rows<T: Real, S: Lanes<T, N>, const N: usize, const K: usize>(
             sum = factors[k].mul_add(rests[k][j], sum);
         }
         *c = sum;
+    }
+}
+
+/// A row of `A` times a transposed `B`, whose columns are contiguous.
+#[inline(always)]
+fn columns<T: Real, S: Lanes<T, N>, const N: usize>(
+    simd: S,
+    steps: usize,
+    a: Operand<T>,
+    b: Operand<T>,
+    mut c: &mut [T],
+    fresh: bool,
+) {
+    let mut j = 0;
+    while !c.is_empty() {
+        let (b, width) = (b.from(0, j), if c.len() >= SQUARES * N { SQUARES * N } else { c.len().min(N) });
+        let (now, later) = c.split_at_mut(width);
+        if width == SQUARES * N {
+            squares::<T, S, N, SQUARES>(simd, steps, a, b, now.as_chunks_mut().0, fresh);
+        } else if width == N {
+            squares::<T, S, N, 1>(simd, steps, a, b, now.as_chunks_mut().0, fresh);
+        } else {
+            for (j, c) in now.iter_mut().enumerate() {
+                let column = &b.data[j * b.column..][..steps];
+                let mut sum = if fresh { T::zero() } else { *c };
+                for k in 0..steps {
+                    sum = a.data[k * a.column].mul_add(column[k], sum);
+                }
+                *c = sum;
+            }
+        }
+        (j, c) = (j + width, later);
+    }
+}
+
+/// `G` registers of columns. Squares of `N × N` numbers are turned in registers, and never stored.
+#[inline(always)]
+fn squares<T: Real, S: Lanes<T, N>, const N: usize, const G: usize>(
+    simd: S,
+    steps: usize,
+    a: Operand<T>,
+    b: Operand<T>,
+    c: &mut [[T; N]],
+    fresh: bool,
+) {
+    let mut sums = [simd.splat(T::zero()); G];
+    if !fresh {
+        for g in 0..G {
+            sums[g] = simd.load(&c[g]);
+        }
+    }
+    let whole = steps - steps % N;
+    for k in (0..whole).step_by(N) {
+        for g in 0..G {
+            let mut square = [simd.splat(T::zero()); N];
+            for l in 0..N {
+                square[l] = simd.load(b.data[(g * N + l) * b.column + k..].first_chunk().expect("N numbers"));
+            }
+            square = simd.transpose(square);
+            for l in 0..N {
+                sums[g] = simd.mul_add(simd.splat(a.data[(k + l) * a.column]), square[l], sums[g]);
+            }
+        }
+    }
+    for k in whole..steps {
+        for g in 0..G {
+            let mut row = [T::zero(); N];
+            for l in 0..N {
+                row[l] = b.data[(g * N + l) * b.column + k];
+            }
+            sums[g] = simd.mul_add(simd.splat(a.data[k * a.column]), simd.load(&row), sums[g]);
+        }
+    }
+    for g in 0..G {
+        simd.store(&mut c[g], sums[g]);
     }
 }

@@ -41,12 +41,7 @@ pub(super) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
 ) {
     // Loops over indices, not `map`: a closure that the compiler did not inline would lack the instruction set.
     let mut sums = [[simd.splat(T::zero()); NV]; MR];
-    if fresh {
-        // The sums will be written only when `k` has run: until then the caches can look for the place.
-        for r in 0..MR {
-            simd.prefetch(c[r][0]);
-        }
-    } else {
+    if !fresh {
         for r in 0..MR {
             for v in 0..NV {
                 sums[r][v] = simd.load(c[r][v]);

@@ -28,12 +28,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `mul_add` one instruction. The closure, and those inside it, should be marked `#[inline(always)]`: one that is
     /// not inlined is compiled without the instructions, and a loop over [`math`](super::math) is then 40 times slower.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
-
-    /// Asks for the cache line where `x` is, which will be needed soon. It changes nothing but the time that takes.
-    #[inline(always)]
-    fn prefetch<T>(self, x: &T) {
-        let _ = x;
-    }
 }
 
 /// `N` numbers of kind `T` in one register.

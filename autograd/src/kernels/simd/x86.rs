@@ -39,11 +39,6 @@ impl Simd for Avx2 {
         // SAFETY: the token proves that the CPU has AVX2 and FMA.
         unsafe { with_features(f) }
     }
-    #[inline(always)]
-    fn prefetch<T>(self, x: &T) {
-        // SAFETY: every x86-64 CPU has this instruction, and it does nothing that a program could observe.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *x).cast()) }
-    }
 }
 
 impl Simd for Avx512 {
