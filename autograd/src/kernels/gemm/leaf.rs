@@ -10,15 +10,15 @@ use std::cell::RefCell;
 use super::pack::{pack_panel, pack_panels, pack_strips, strip_height, strip_len};
 use super::thin::thin;
 use super::tile::{Left, tile};
-use super::{Operand, Piece};
+use super::{Operand, Part};
 use crate::kernels::simd::{Isa, Lanes};
 use crate::{Activation, Real};
 
 /// A kind of number that there are tiles for.
 pub trait Product: Sized + 'static {
-    /// Computes a piece of a product with the registers of one instruction set.
+    /// Computes a part of a product on this thread; `c` are the rows of `C`, or its columns if it is flipped.
     #[doc(hidden)]
-    fn piece(isa: Isa, piece: Piece<'_, '_, Self>);
+    fn compute(part: Part<Self>, c: &mut [&mut [Self]]);
 
     /// Copies a block of `A` together, `m` rows high and so many steps of `k` wide.
     #[doc(hidden)]
@@ -40,9 +40,9 @@ const GROUP: usize = 4;
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub enum Buffer {
-    /// A few columns of `B`, packed.
-    Panel,
-    /// A block of `A`, packed.
+    /// Panels of `B`.
+    Panels,
+    /// A block of `A`.
     Block,
 }
 
@@ -67,14 +67,14 @@ macro_rules! products {
     ($($T:ty: scalar $n0:literal ($r0:literal x $v0:literal), avx2 $n1:literal ($r1:literal x $v1:literal),
        avx512 $n2:literal ($r2:literal x $v2:literal), neon $n3:literal ($r3:literal x $v3:literal);)*) => {$(
         impl Product for $T {
-            fn piece(isa: Isa, piece: Piece<'_, '_, Self>) {
+            fn compute(part: Part<Self>, c: &mut [&mut [Self]]) {
+                let panels_len = if part.thin { 0 } else { part.size[2] * Self::tile(part.isa)[1] * GROUP };
                 // The buffer is taken out here: inside `vectorize` everything must be compiled into one function.
-                let len = if piece.thin { 0 } else { piece.size[2] * Self::tile(isa)[1] * GROUP };
-                Self::with_buffer(Buffer::Panel, len, |panel| dispatch!(isa, simd =>
-                    panels::<$T, _, $n0, $r0, $v0>(simd, piece, panel),
-                    panels::<$T, _, $n1, $r1, $v1>(simd, piece, panel),
-                    panels::<$T, _, $n2, $r2, $v2>(simd, piece, panel),
-                    panels::<$T, _, $n3, $r3, $v3>(simd, piece, panel)));
+                Self::with_buffer(Buffer::Panels, panels_len, |b| dispatch!(part.isa, simd =>
+                    panels::<$T, _, $n0, $r0, $v0>(simd, part, c, b),
+                    panels::<$T, _, $n1, $r1, $v1>(simd, part, c, b),
+                    panels::<$T, _, $n2, $r2, $v2>(simd, part, c, b),
+                    panels::<$T, _, $n3, $r3, $v3>(simd, part, c, b)));
             }
 
             fn pack(isa: Isa, a: Operand<Self>, m: usize, steps: usize, block: &mut [Self]) {
@@ -114,96 +114,98 @@ products! {
     f64: scalar 4 (4 x 1), avx2 4 (6 x 2), avx512 8 (8 x 3), neon 2 (8 x 3);
 }
 
-/// Panels of `B`, as wide as a tile, one after the other.
+/// Panels of `B`, as wide as a tile: packed, a few together, and then multiplied, one after the other.
+///
+/// Packing and multiplying are compiled as functions of their own: in a larger one the compiler runs out of registers and
+/// spills sums in the innermost loop, which costs a third of the speed.
 fn panels<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
     simd: S,
-    mut piece: Piece<T>,
-    panels: &mut [T],
+    part: Part<T>,
+    c: &mut [&mut [T]],
+    packed: &mut [T],
 ) {
-    if piece.thin {
+    if part.thin {
         return simd.vectorize(
             #[inline(always)]
-            move || thin::<T, S, N>(simd, piece),
+            move || thin::<T, S, N>(simd, part, c),
         );
     }
-    let [_, n, steps] = piece.size;
-    for j in (0..n).step_by(N * NV * GROUP) {
-        let full = ((n - j) / (N * NV)).min(GROUP);
-        for p in 0..if full == GROUP { 1 } else { full } {
-            let (b, panels) = (piece.b.from(0, j + p * N * NV), &mut panels[p * steps * N * NV..]);
-            simd.vectorize(
-                #[inline(always)]
-                move || match full {
-                    GROUP => pack_panels::<T, S, N, NV, GROUP>(simd, b, steps, panels),
-                    _ => pack_panels::<T, S, N, NV, 1>(simd, b, steps, panels),
-                },
-            );
-        }
-        for p in 0..full {
-            let (piece, panel) = (&mut piece, &panels[p * steps * N * NV..][..steps * N * NV]);
-            simd.vectorize(
-                #[inline(always)]
-                move || strips::<T, S, N, MR, NV>(simd, piece, j + p * N * NV, panel),
-            );
+    let Part { size: [_, n, steps], b, .. } = part;
+    let (columns, len) = (N * NV, steps * N * NV);
+    let mut j = 0;
+    while n - j >= columns {
+        let count = if n - j >= GROUP * columns { GROUP } else { 1 };
+        let (b, packed) = (b.from(0, j), &mut packed[..count * len]);
+        let to = &mut *packed;
+        simd.vectorize(
+            #[inline(always)]
+            move || match count {
+                GROUP => pack_panels::<T, S, N, NV, GROUP>(simd, b, steps, to),
+                _ => pack_panels::<T, S, N, NV, 1>(simd, b, steps, to),
+            },
+        );
+        for panel in packed.chunks_exact(len) {
+            multiply::<T, S, N, MR, NV>(simd, part, c, j, panel);
+            j += columns;
         }
     }
-    // What is left where no full panel is.
-    let j = n - n % (N * NV);
     match (n - j).div_ceil(N) {
         0 => {}
-        1 => last_panel::<T, S, N, MR, 1>(simd, &mut piece, j, panels),
-        2 => last_panel::<T, S, N, MR, 2>(simd, &mut piece, j, panels),
-        _ => last_panel::<T, S, N, MR, NV>(simd, &mut piece, j, panels),
+        1 => last_panel::<T, S, N, MR, 1>(simd, part, c, j, packed),
+        2 => last_panel::<T, S, N, MR, 2>(simd, part, c, j, packed),
+        _ => last_panel::<T, S, N, MR, NV>(simd, part, c, j, packed),
     }
 }
 
-/// Columns that do not fill a panel. Packing and multiplying are compiled as functions of their own: in a larger one the
-/// compiler runs out of registers and spills sums in the innermost loop, which costs a third of the speed.
+/// Columns that do not fill a panel.
 fn last_panel<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
     simd: S,
-    piece: &mut Piece<T>,
+    part: Part<T>,
+    c: &mut [&mut [T]],
     j: usize,
-    panels: &mut [T],
+    packed: &mut [T],
 ) {
-    let [_, n, steps] = piece.size;
-    let (b, panel) = (piece.b.from(0, j), &mut panels[..steps * N * NV]);
-    let packed = &mut *panel;
+    let Part { size: [_, n, steps], b, .. } = part;
+    let (b, panel) = (b.from(0, j), &mut packed[..steps * N * NV]);
+    let to = &mut *panel;
     simd.vectorize(
         #[inline(always)]
-        move || pack_panel::<T, S, N, NV>(simd, b, steps, n - j, packed),
+        move || pack_panel::<T, S, N, NV>(simd, b, steps, n - j, to),
     );
-    simd.vectorize(
-        #[inline(always)]
-        move || strips::<T, S, N, MR, NV>(simd, piece, j, panel),
-    );
+    multiply::<T, S, N, MR, NV>(simd, part, c, j, panel);
 }
 
 /// All strips of `A` times the panel of `B` that begins in column `j`.
-#[inline(always)]
-fn strips<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
+fn multiply<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
     simd: S,
-    piece: &mut Piece<T>,
+    part: Part<T>,
+    c: &mut [&mut [T]],
     j: usize,
     panel: &[T],
 ) {
-    let [m, n, steps] = piece.size;
-    let width = (n - j).min(N * NV);
-    let (mut i, mut at) = (0, 0);
-    while i < m {
-        let height = strip_height::<MR>(m - i);
-        let place = Place { i, j, width, at };
-        match height {
-            4 if const { MR > 4 } => strip::<T, S, N, 4, NV>(simd, piece, place, panel),
-            2 => strip::<T, S, N, 2, NV>(simd, piece, place, panel),
-            1 => strip::<T, S, N, 1, NV>(simd, piece, place, panel),
-            _ => strip::<T, S, N, MR, NV>(simd, piece, place, panel),
-        }
-        i += height;
-        at += strip_len(steps, MR);
-    }
-    if !piece.flip {
-        finish_rows(piece.c, j, width, piece.finish);
-    }
+    simd.vectorize(
+        #[inline(always)]
+        move || {
+            let [m, n, steps] = part.size;
+            let width = (n - j).min(N * NV);
+            let (mut i, mut at) = (0, 0);
+            while i < m {
+                let height = strip_height::<MR>(m - i);
+                let place = Place { i, j, width, at };
+                match height {
+                    4 if const { MR > 4 } => strip::<T, S, N, 4, NV>(simd, part, c, place, panel),
+                    2 => strip::<T, S, N, 2, NV>(simd, part, c, place, panel),
+                    1 => strip::<T, S, N, 1, NV>(simd, part, c, place, panel),
+                    _ => strip::<T, S, N, MR, NV>(simd, part, c, place, panel),
+                }
+                i += height;
+                at += strip_len(steps, MR);
+            }
+            if !part.flip {
+                finish_rows(c, j, width, part.finish);
+            }
+        },
+    );
 }
 
 /// Where a tile lies in `C`, and its strip in a packed block.
@@ -219,24 +221,24 @@ struct Place {
 #[inline(always)]
 fn strip<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
     simd: S,
-    piece: &mut Piece<T>,
+    part: Part<T>,
+    c: &mut [&mut [T]],
     place: Place,
     panel: &[T],
 ) {
-    let (steps, fresh) = (piece.size[2], piece.fresh);
+    let Part { size: [_, _, steps], fresh, flip, .. } = part;
     let Place { i, j, width, at } = place;
-    let a = match piece.packed {
+    let a = match part.packed {
         Some(block) => Left::Packed(block[at..at + steps * MR].as_chunks().0),
         None => {
             let mut rows: [&[T]; MR] = [&[]; MR];
             for r in 0..MR {
-                rows[r] = &piece.a.from(i + r, 0).data[..steps];
+                rows[r] = &part.a.from(i + r, 0).data[..steps];
             }
             Left::Rows(rows)
         }
     };
-    let c = &mut *piece.c;
-    if width == N * NV && !piece.flip {
+    if width == N * NV && !flip {
         let mut rows = c[i..i + MR].iter_mut();
         let mut target: [[&mut [T; N]; NV]; MR] = from_fn(|_| {
             let row = rows.next().expect("MR rows");
@@ -246,18 +248,18 @@ fn strip<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usi
         });
         return tile::<T, S, N, MR, NV>(simd, steps, a, panel, &mut target, fresh);
     }
-    // At the edge, and where `C` lies transposed, a tile is computed aside.
+    // At the edge, and where `C` lies by columns, a tile is computed aside.
     let mut sums = [[[T::zero(); N]; NV]; MR];
     if !fresh {
         for r in 0..MR {
             for l in 0..width {
-                sums[r][l / N][l % N] = if piece.flip { c[j + l][i + r] } else { c[i + r][j + l] };
+                sums[r][l / N][l % N] = if flip { c[j + l][i + r] } else { c[i + r][j + l] };
             }
         }
     }
     let mut target = sums.each_mut().map(|row| row.each_mut());
     tile::<T, S, N, MR, NV>(simd, steps, a, panel, &mut target, fresh);
-    if piece.flip {
+    if flip {
         for l in 0..width {
             let c: &mut [T; MR] = c[j + l][i..].first_chunk_mut().expect("MR numbers");
             for r in 0..MR {
@@ -276,12 +278,7 @@ fn strip<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usi
 
 /// `y = f(c + bias)` for finished columns of `C`, while they are in the first-level cache.
 #[inline(always)]
-pub(super) fn finish_rows<T: Real>(
-    c: &mut [&mut [T]],
-    j: usize,
-    width: usize,
-    finish: Option<(&[T], Activation)>,
-) {
+pub(super) fn finish_rows<T: Real>(c: &mut [&mut [T]], j: usize, width: usize, finish: Option<(&[T], Activation)>) {
     let Some((bias, f)) = finish else { return };
     for row in c {
         for (c, &bias) in row[j..j + width].iter_mut().zip(&bias[j..j + width]) {

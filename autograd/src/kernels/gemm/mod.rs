@@ -73,16 +73,16 @@ fn product<T: Real>(isa: Isa, a: View<T>, b: View<T>, write: Write, finish: Opti
     let (mut copy_a, mut copy_b) = (None, None);
     let (a, b) = (operand(a, &mut copy_a), operand(b, &mut copy_b));
     let fresh = write == Write::Set;
-    let whole = Cut { isa, size: [m, n, k], a, packed: None, b, fresh, finish, flip: false, thin: false };
+    let whole = Part { isa, size: [m, n, k], a, packed: None, b, fresh, finish, flip: false, thin: false };
     if thin::is_thin([m, n, k], b.column == 1) {
-        Cut { thin: true, ..whole }.run(c);
+        Part { thin: true, ..whole }.run(c);
     } else if n >= PACKS {
         whole.blocks(c);
     } else if a.column == 1 {
         whole.run(c);
     } else if b.column == 1 && m >= PACKS && finish.is_none() {
         // Few columns, and A by columns: as Cᵀ = Bᵀ · Aᵀ, nothing that is large has to be turned.
-        Cut { size: [n, m, k], a: b.transposed(), b: a.transposed(), flip: true, ..whole }.blocks(c);
+        Part { size: [n, m, k], a: b.transposed(), b: a.transposed(), flip: true, ..whole }.blocks(c);
     } else {
         whole.blocks(c);
     }
@@ -139,40 +139,30 @@ impl<'a, T> Operand<'a, T> {
     }
 }
 
-/// What one thread computes: `m × n` sums of so many terms.
+/// A product or a part of one: `m × n` sums of so many terms each.
+///
+/// How it is cut depends on its shape and on the instruction set, never on the number of threads.
 #[doc(hidden)]
-pub struct Piece<'a, 'c, T> {
+#[derive(Clone, Copy)]
+pub struct Part<'a, T> {
+    isa: Isa,
+    /// `m`, `n`, and the terms.
     size: [usize; 3],
     a: Operand<'a, T>,
-    /// `A` in strips as high as a tile.
+    /// `A` once more, in strips as high as a tile.
     packed: Option<&'a [T]>,
     b: Operand<'a, T>,
-    /// The rows of `C`; or its columns, if it is flipped.
-    c: &'a mut [&'c mut [T]],
     /// Whether what `C` held is forgotten.
     fresh: bool,
-    /// What happens to the finished rows of `C`: `y = f(c + bias)`.
+    /// What happens to finished rows of `C`: `y = f(c + bias)`.
     finish: Option<(&'a [T], Activation)>,
+    /// Whether it is the columns of `C` that are contiguous, not its rows.
     flip: bool,
+    /// Whether it does without tiles.
     thin: bool,
 }
 
-/// A product that is cut into pieces. How depends on its shape and on the instruction set, not on the number of threads.
-#[derive(Clone, Copy)]
-struct Cut<'a, T> {
-    isa: Isa,
-    size: [usize; 3],
-    a: Operand<'a, T>,
-    packed: Option<&'a [T]>,
-    b: Operand<'a, T>,
-    fresh: bool,
-    finish: Option<(&'a [T], Activation)>,
-    /// Whether it is the columns of `C` that are contiguous.
-    flip: bool,
-    thin: bool,
-}
-
-impl<T: Real> Cut<'_, T> {
+impl<T: Real> Part<'_, T> {
     /// Blocks of rows and of `k`, one after the other: each block of `A` is packed, and then all threads work on it.
     fn blocks(self, mut c: ViewMut<T>) {
         let [m, n, k] = self.size;
@@ -190,7 +180,7 @@ impl<T: Real> Cut<'_, T> {
                     let last = k0 + steps == k;
                     let c = c.view_mut();
                     let c = if self.flip { c } else { c.split_at(Axis(0), i).1.split_at(Axis(0), rows).0 };
-                    Cut {
+                    Part {
                         size: [rows, n, steps],
                         a,
                         packed: Some(block),
@@ -205,7 +195,7 @@ impl<T: Real> Cut<'_, T> {
         });
     }
 
-    /// Halves, until they are pieces.
+    /// Halves, until they are small enough for one thread.
     fn run(self, c: ViewMut<T>) {
         let [m, n, k] = self.size;
         let [mr, nr] = T::tile(self.isa);
@@ -217,28 +207,27 @@ impl<T: Real> Cut<'_, T> {
             let half = half(m, mr);
             let (c1, c2) = c.split_at(Axis(0), half);
             rayon::join(
-                || Cut { size: [half, n, k], ..self }.run(c1),
-                || Cut { size: [m - half, n, k], a: self.a.from(half, 0), ..self }.run(c2),
+                || Part { size: [half, n, k], ..self }.run(c1),
+                || Part { size: [m - half, n, k], a: self.a.from(half, 0), ..self }.run(c2),
             );
         } else if (self.flip && n > ROWS) || !by_rows && !small && n > 2 * nr {
             let half = half(n, nr);
             let (c1, c2) = c.split_at(Axis(usize::from(!self.flip)), half);
             let finish = |from: usize, to: usize| self.finish.map(|(bias, f)| (&bias[from..to], f));
             rayon::join(
-                || Cut { size: [m, half, k], finish: finish(0, half), ..self }.run(c1),
-                || Cut { size: [m, n - half, k], b: self.b.from(0, half), finish: finish(half, n), ..self }.run(c2),
+                || Part { size: [m, half, k], finish: finish(0, half), ..self }.run(c1),
+                || Part { size: [m, n - half, k], b: self.b.from(0, half), finish: finish(half, n), ..self }.run(c2),
             );
         } else {
-            self.piece(c);
+            self.compute(c);
         }
     }
 
-    fn piece(self, mut c: ViewMut<T>) {
+    fn compute(self, mut c: ViewMut<T>) {
         // Filled where it is: to collect it would move 8 KB.
         let mut rows = ArrayVec::<&mut [T], ROWS>::new();
         rows.extend(c.axis_iter_mut(Axis(0)).map(|row| row.into_slice().unwrap_or_default()));
-        let Cut { isa, size, a, packed, b, fresh, finish, flip, thin } = self;
-        T::piece(isa, Piece { size, a, packed, b, c: &mut rows, fresh, finish, flip, thin });
+        T::compute(self, &mut rows);
     }
 }
 

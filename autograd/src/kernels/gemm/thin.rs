@@ -8,7 +8,7 @@
 )]
 
 use super::leaf::finish_rows;
-use super::{Operand, Piece};
+use super::{Operand, Part};
 use crate::Real;
 use crate::kernels::simd::Lanes;
 
@@ -24,8 +24,8 @@ pub(super) fn is_thin([m, _, k]: [usize; 3], b_by_rows: bool) -> bool {
 }
 
 #[inline(always)]
-pub(super) fn thin<T: Real, S: Lanes<T, N>, const N: usize>(simd: S, piece: Piece<T>) {
-    let Piece { size: [_, n, steps], a, b, c, fresh, finish, .. } = piece;
+pub(super) fn thin<T: Real, S: Lanes<T, N>, const N: usize>(simd: S, part: Part<T>, c: &mut [&mut [T]]) {
+    let Part { size: [_, n, steps], a, b, fresh, finish, .. } = part;
     for (i, c) in c.iter_mut().enumerate() {
         let a = a.from(i, 0);
         if b.column != 1 {

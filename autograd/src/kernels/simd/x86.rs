@@ -136,11 +136,15 @@ fn transpose_16(mut r: [__m512; 16]) -> [__m512; 16] {
         let (mut upper, mut lower) = ([0i32; 16], [0i32; 16]);
         for l in 0..16 {
             // From 16 on, the indices mean the second register.
-            (upper[l], lower[l]) =
-                if l & distance == 0 { (l as i32, (l + distance) as i32) } else { ((l - distance + 16) as i32, (l + 16) as i32) };
+            (upper[l], lower[l]) = if l & distance == 0 {
+                (l as i32, (l + distance) as i32)
+            } else {
+                ((l - distance + 16) as i32, (l + 16) as i32)
+            };
         }
         // SAFETY: each reads as many bytes as the array has, from any address.
-        let (upper, lower) = unsafe { (_mm512_loadu_si512(upper.as_ptr().cast()), _mm512_loadu_si512(lower.as_ptr().cast())) };
+        let (upper, lower) =
+            unsafe { (_mm512_loadu_si512(upper.as_ptr().cast()), _mm512_loadu_si512(lower.as_ptr().cast())) };
         for i in 0..16 {
             if i & distance == 0 {
                 let (a, b) = (r[i], r[i + distance]);
@@ -159,11 +163,15 @@ fn transpose_8_doubles(mut r: [__m512d; 8]) -> [__m512d; 8] {
     for distance in [1, 2, 4] {
         let (mut upper, mut lower) = ([0i64; 8], [0i64; 8]);
         for l in 0..8 {
-            (upper[l], lower[l]) =
-                if l & distance == 0 { (l as i64, (l + distance) as i64) } else { ((l - distance + 8) as i64, (l + 8) as i64) };
+            (upper[l], lower[l]) = if l & distance == 0 {
+                (l as i64, (l + distance) as i64)
+            } else {
+                ((l - distance + 8) as i64, (l + 8) as i64)
+            };
         }
         // SAFETY: each reads as many bytes as the array has, from any address.
-        let (upper, lower) = unsafe { (_mm512_loadu_si512(upper.as_ptr().cast()), _mm512_loadu_si512(lower.as_ptr().cast())) };
+        let (upper, lower) =
+            unsafe { (_mm512_loadu_si512(upper.as_ptr().cast()), _mm512_loadu_si512(lower.as_ptr().cast())) };
         for i in 0..8 {
             if i & distance == 0 {
                 let (a, b) = (r[i], r[i + distance]);
