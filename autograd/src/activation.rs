@@ -44,7 +44,8 @@ impl Activation {
         let one = T::one();
         match self {
             Activation::Identity => one,
-            Activation::Relu => T::of(f64::from(u8::from(y > T::zero()))),
+            Activation::Relu if y > T::zero() => one,
+            Activation::Relu => T::zero(),
             Activation::Tanh => one - y * y,
             Activation::Sigmoid => y * (one - y),
             // σ(x) = 1 − e⁻ʸ; `exp_m1` keeps its precision where y is tiny.
@@ -52,6 +53,36 @@ impl Activation {
         }
     }
 }
+
+/// `$body`, compiled once for each activation, with `$F` a constant: a loop that asks at every number which function to
+/// compute is not vectorized, and takes five times as long.
+macro_rules! with_activation {
+    ($f:expr, $F:ident => $body:expr) => {
+        match $f {
+            $crate::Activation::Identity => {
+                const $F: $crate::Activation = $crate::Activation::Identity;
+                $body
+            }
+            $crate::Activation::Relu => {
+                const $F: $crate::Activation = $crate::Activation::Relu;
+                $body
+            }
+            $crate::Activation::Tanh => {
+                const $F: $crate::Activation = $crate::Activation::Tanh;
+                $body
+            }
+            $crate::Activation::Sigmoid => {
+                const $F: $crate::Activation = $crate::Activation::Sigmoid;
+                $body
+            }
+            $crate::Activation::Softplus => {
+                const $F: $crate::Activation = $crate::Activation::Softplus;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_activation;
 
 impl fmt::Display for Activation {
     /// Its name in lower case.

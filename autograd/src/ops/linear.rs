@@ -1,5 +1,6 @@
 //! A whole layer in one operation.
 
+use crate::activation::with_activation;
 use crate::kernels::{each, gemm::gemm_bias};
 use crate::{Activation, Op, Real, Shape, Sink, Var, View, ViewMut, size};
 
@@ -26,12 +27,12 @@ impl<T: Real> Op<T, 3> for Linear {
 
     fn backward(&self, [x, w, _]: [View<T>; 3], y: View<T>, mut dy: ViewMut<T>, [dx, dw, db]: [Sink<T>; 3]) {
         if self.0 != Activation::Identity {
-            each::update(
+            with_activation!(self.0, F => each::update(
                 [y],
                 dy.view_mut(),
                 #[inline(always)]
-                |dy, [y]| dy * self.0.df(y),
-            );
+                |dy, [y]| dy * F.df(y),
+            ));
         }
         let ds = dy.view();
         dx.add_product(ds, w.t());

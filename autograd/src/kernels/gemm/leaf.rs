@@ -6,12 +6,14 @@
 
 use std::array::from_fn;
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::pack::{pack_panel, pack_panels, pack_strips, strip_height, strip_len};
 use super::thin::thin;
 use super::tile::{Left, tile};
 use super::{Operand, Part};
-use crate::kernels::simd::{Isa, Lanes};
+use crate::activation::with_activation;
+use crate::kernels::simd::{Isa, Lanes, Simd};
 use crate::{Activation, Real};
 
 /// A kind of number that there are tiles for.
@@ -78,7 +80,6 @@ macro_rules! products {
             }
 
             fn pack(isa: Isa, a: Operand<Self>, m: usize, steps: usize, block: &mut [Self]) {
-                use crate::kernels::simd::Simd;
                 dispatch!(isa, simd =>
                     simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n0, $r0>(simd, a, m, steps, block)),
                     simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n1, $r1>(simd, a, m, steps, block)),
@@ -125,12 +126,14 @@ fn panels<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: us
     packed: &mut [T],
 ) {
     if part.thin {
-        return simd.vectorize(
+        let rows = &mut *c;
+        simd.vectorize(
             #[inline(always)]
-            move || thin::<T, S, N>(simd, part, c),
+            move || thin::<T, S, N>(simd, part, rows),
         );
+        return finish_columns(simd, c, 0..part.size[1], part.finish);
     }
-    let Part { size: [_, n, steps], b, .. } = part;
+    let Part { size: [_, n, steps], b, finish, .. } = part;
     let (columns, len) = (N * NV, steps * N * NV);
     let mut j = 0;
     while n - j >= columns {
@@ -144,10 +147,11 @@ fn panels<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: us
                 _ => pack_panels::<T, S, N, NV, 1>(simd, b, steps, to),
             },
         );
-        for panel in packed.chunks_exact(len) {
-            multiply::<T, S, N, MR, NV>(simd, part, c, j, panel);
-            j += columns;
+        for (p, panel) in packed.chunks_exact(len).enumerate() {
+            multiply::<T, S, N, MR, NV>(simd, part, c, j + p * columns, panel);
         }
+        finish_columns(simd, c, j..j + count * columns, finish);
+        j += count * columns;
     }
     match (n - j).div_ceil(N) {
         0 => {}
@@ -155,6 +159,7 @@ fn panels<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: us
         2 => last_panel::<T, S, N, MR, 2>(simd, part, c, j, packed),
         _ => last_panel::<T, S, N, MR, NV>(simd, part, c, j, packed),
     }
+    finish_columns(simd, c, j..n, finish);
 }
 
 /// Columns that do not fill a panel.
@@ -200,9 +205,6 @@ fn multiply<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: 
                 }
                 i += height;
                 at += strip_len(steps, MR);
-            }
-            if !part.flip {
-                finish_rows(c, j, width, part.finish);
             }
         },
     );
@@ -276,13 +278,24 @@ fn strip<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usi
     }
 }
 
-/// `y = f(c + bias)` for finished columns of `C`, while they are in the first-level cache.
-#[inline(always)]
-pub(super) fn finish_rows<T: Real>(c: &mut [&mut [T]], j: usize, width: usize, finish: Option<(&[T], Activation)>) {
+/// `y = f(c + bias)` for finished columns of `C`, while they are in the caches.
+pub(super) fn finish_columns<T: Real, S: Simd>(
+    simd: S,
+    c: &mut [&mut [T]],
+    columns: Range<usize>,
+    finish: Option<(&[T], Activation)>,
+) {
     let Some((bias, f)) = finish else { return };
-    for row in c {
-        for (c, &bias) in row[j..j + width].iter_mut().zip(&bias[j..j + width]) {
-            *c = f.f(*c + bias);
-        }
-    }
+    let bias = &bias[columns.clone()];
+    with_activation!(f, F => simd.vectorize(
+        #[inline(always)]
+        move || {
+            for row in c {
+                let row = &mut row[columns.clone()][..bias.len()];
+                for j in 0..bias.len() {
+                    row[j] = F.f(row[j] + bias[j]);
+                }
+            }
+        },
+    ));
 }

@@ -7,7 +7,6 @@
     reason = "a closure that is not inlined lacks the instruction set; a loop cannot"
 )]
 
-use super::leaf::finish_rows;
 use super::{Operand, Part};
 use crate::Real;
 use crate::kernels::simd::Lanes;
@@ -25,7 +24,7 @@ pub(super) fn is_thin([m, _, k]: [usize; 3], b_by_rows: bool) -> bool {
 
 #[inline(always)]
 pub(super) fn thin<T: Real, S: Lanes<T, N>, const N: usize>(simd: S, part: Part<T>, c: &mut [&mut [T]]) {
-    let Part { size: [_, n, steps], a, b, fresh, finish, .. } = part;
+    let Part { size: [_, n, steps], a, b, fresh, .. } = part;
     for (i, c) in c.iter_mut().enumerate() {
         let a = a.from(i, 0);
         if b.column != 1 {
@@ -44,7 +43,6 @@ pub(super) fn thin<T: Real, S: Lanes<T, N>, const N: usize>(simd: S, part: Part<
             }
         }
     }
-    finish_rows(c, 0, n, finish);
 }
 
 /// `c += a₀ b₀ + a₁ b₁ + …`, for `K` rows `b` and as many numbers `a`: the same chains as in a tile.
