@@ -36,8 +36,8 @@ impl Vae {
         // softplus(l) − x·l, where softplus(l) = max(l, 0) + ln(1 + exp(−|l|)).
         let softplus = (logits.relu()? + (logits.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
         let reconstruction = (softplus - x * logits)?;
-        let kl = ((mean.sqr()? + log_var.exp()? - log_var - 1.0)? * 0.5)?;
-        reconstruction.sum_all()? + kl.sum_all()?
+        let kl = (((mean.sqr()? + log_var.exp()? - log_var)? - 1.0)? * 0.5)?;
+        reconstruction.sum_all()? + kl.sum_all()
     }
 }
 
