@@ -36,9 +36,10 @@ pub(super) fn strip_len(steps: usize, mr: usize) -> usize {
     steps * mr + SLACK
 }
 
-/// Numbers that `m` rows and so many steps of `k` take, packed. What is left of eight rows is two strips, not one.
+/// Numbers that `m` rows and so many steps of `k` take, packed. What is left of full strips takes three at most: seven
+/// rows are four, two and one.
 pub(super) fn packed_len(m: usize, steps: usize, mr: usize) -> usize {
-    (m.div_ceil(mr) + 1) * strip_len(steps, mr)
+    (m / mr + 3) * strip_len(steps, mr)
 }
 
 /// Copies `A` strip after strip, each so that the numbers for one step of `k` lie together. A strip of fewer rows than
@@ -193,4 +194,27 @@ fn load<T: Real, S: Lanes<T, N>, const N: usize>(simd: S, from: &[T]) -> S::V {
 #[inline(always)]
 fn store<T: Real, S: Lanes<T, N>, const N: usize>(simd: S, to: &mut [T], v: S::V) {
     simd.store(to.first_chunk_mut().expect("N numbers"), v);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strips<const MR: usize>(mut m: usize) -> usize {
+        let mut strips = 0;
+        while m > 0 {
+            m -= strip_height::<MR>(m);
+            strips += 1;
+        }
+        strips
+    }
+
+    #[test]
+    fn there_is_room_for_the_strips_of_any_height_on_any_instruction_set() {
+        for m in 0..100 {
+            for (strips, mr) in [(strips::<4>(m), 4), (strips::<6>(m), 6), (strips::<8>(m), 8)] {
+                assert!(strips * strip_len(5, mr) <= packed_len(m, 5, mr), "{m} rows in strips of {mr}");
+            }
+        }
+    }
 }
