@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use ndarray::Axis;
+use ndarray::{Axis, Zip, s};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::Write;
@@ -38,7 +38,11 @@ pub fn rungs<T: Real>() -> [Rung<T>; 5] {
     [
         serial("naive", "the definition, and nothing else", naive),
         serial("loop order", "the innermost loop runs along rows, so memory is read in the order it lies", loop_order),
-        serial("blocked", "a piece of B stays in the cache while every row of A passes by", blocked),
+        serial(
+            "blocked",
+            "a block of B stays in the cache for every row of A, and four of its rows share each access to C",
+            blocked,
+        ),
         serial("packed + SIMD", "sums stay in registers, and an instruction adds to a whole register of them", packed),
         Rung { parallel: true, ..serial("parallel", "pieces of C are computed on all cores at once", parallel) },
     ]
@@ -69,26 +73,25 @@ pub fn loop_order<T: Real>(a: View<T>, b: View<T>, mut c: ViewMut<T>) {
 /// is 1 KB, which stays in the first.
 const BLOCK: [usize; 2] = [64, 256];
 
-/// As [`loop_order`], but block by block of `B`.
+/// As [`loop_order`], but block by block of `B`, and four rows of a block at a time.
 ///
-/// There, all of `B` passes by once for every row of `A`, and where it does not fit in the cache it comes from main
-/// memory every time. Here, a block is fetched once and serves every row.
+/// There, all of `B` passes by once for every row of `A`, and comes from wherever it fits; here, a block is fetched once
+/// and serves every row. And there, every multiply–add reads an element of `C` and writes it back; here, four share that.
 pub fn blocked<T: Real>(a: View<T>, b: View<T>, mut c: ViewMut<T>) {
     check(&a, &b, &c);
     c.fill(T::zero());
     let [rows, columns] = BLOCK;
     for (a, b) in a.axis_chunks_iter(Axis(1), rows).zip(b.axis_chunks_iter(Axis(0), rows)) {
         for (b, c) in b.axis_chunks_iter(Axis(1), columns).zip(c.axis_chunks_iter_mut(Axis(1), columns)) {
-            add_rows(a, b, c);
+            add_four_rows_at_a_time(a, b, c);
         }
     }
 }
 
 /// Our [`gemm`] on one thread.
 ///
-/// In the rungs below, every multiply–add reads an element of `C` and writes it back. Here a tile of `C` stays in
-/// registers while the whole sum runs: each number that is loaded serves many multiply–adds, and each instruction does 4 to
-/// 16 of them, as the CPU can. What a tile reads is first packed, that is, copied together in the order of reading.
+/// Carried to its end, the idea of the last rung: a tile of `C` stays in registers while the whole sum runs, so that each
+/// number that is loaded serves many multiply–adds; and each instruction does 4 to 16 of them, as the CPU can. What a tile reads is first packed, that is, copied together in the order of reading.
 pub fn packed<T: Real>(a: View<T>, b: View<T>, c: ViewMut<T>) {
     static ONE_THREAD: LazyLock<ThreadPool> =
         LazyLock::new(|| ThreadPoolBuilder::new().num_threads(1).build().expect("one thread can be started"));
@@ -112,6 +115,21 @@ fn add_rows<T: Real>(a: View<T>, b: View<T>, mut c: ViewMut<T>) {
     }
 }
 
+/// As [`add_rows`].
+fn add_four_rows_at_a_time<T: Real>(a: View<T>, b: View<T>, mut c: ViewMut<T>) {
+    let whole = b.nrows() / 4 * 4;
+    for (i, mut c) in c.rows_mut().into_iter().enumerate() {
+        for k in (0..whole).step_by(4) {
+            let [a0, a1, a2, a3] = [0, 1, 2, 3].map(|d| a[[i, k + d]]);
+            let [b0, b1, b2, b3] = [0, 1, 2, 3].map(|d| b.row(k + d));
+            Zip::from(&mut c).and(b0).and(b1).and(b2).and(b3).for_each(|c, &b0, &b1, &b2, &b3| {
+                *c = *c + a0 * b0 + a1 * b1 + a2 * b2 + a3 * b3;
+            });
+        }
+    }
+    add_rows(a.slice_move(s![.., whole..]), b.slice_move(s![whole.., ..]), c);
+}
+
 fn check<T>(a: &View<T>, b: &View<T>, c: &ViewMut<T>) {
     let fits = a.ncols() == b.nrows() && c.dim() == (a.nrows(), b.ncols());
     assert!(fits, "product: {:?} · {:?} into {:?}", a.dim(), b.dim(), c.dim());
@@ -120,7 +138,7 @@ fn check<T>(a: &View<T>, b: &View<T>, c: &ViewMut<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array2, s};
+    use ndarray::Array2;
 
     /// Small integers: they multiply and add exactly, in any order.
     fn matrix<T: Real>(shape: (usize, usize), seed: usize) -> Array2<T> {
