@@ -1,53 +1,20 @@
-//! What the benchmarks share: a training step of a given model and batch size, ready to be repeated.
+//! What the benchmarks share, and what of them can be tested: a training step that can be repeated, and all about the
+//! comparison of matrix products but the products themselves, which are in `benches/matmul`.
 
-use autograd::Grads;
-use datasets::{Images, Pixels};
-use vae::checkpoint::Model;
-use vae::config::Config;
-use vae::noise::{Purpose, fill_normal};
-use vae::optim::Adam;
-use vae::train::Step;
+mod chart;
+mod options;
+mod outcome;
+mod problem;
+mod rounds;
+mod statistics;
+mod table;
+mod training;
 
-/// A model in training on a fixed set of images.
-pub struct Training {
-    model: Model,
-    step: Step,
-    grads: Grads,
-    adam: Adam,
-    images: Images,
-    batch: usize,
-    steps: u64,
-}
-
-impl Training {
-    /// The model of this configuration, on images that are noise: a step takes as long on them as on any others.
-    pub fn new(config: Config) -> Training {
-        let batch = config.batch;
-        let pixels = (0..batch * 784).map(|k| (k * 7919 % 256) as u8).collect();
-        let images = Images::new(pixels, 28, 28, vec![0; batch]).expect("as many pixels as images");
-        let model = Model::new(config, 28, 28);
-        Training {
-            step: Step::record(&model.vae, &model.params, batch, 1.0),
-            grads: Grads::zeros(&model.params),
-            adam: Adam::new(&model.params, 1e-3),
-            model,
-            images,
-            batch,
-            steps: 0,
-        }
-    }
-
-    /// Everything that one update takes: batch, noise, both passes, Adam.
-    pub fn step(&mut self) {
-        let Training { model: Model { params, .. }, step, grads, adam, images, .. } = self;
-        let mut randomness = Purpose::Noise.generator(1, self.steps);
-        for batch in &images.in_order(self.batch) {
-            batch.write_to(Pixels::Grey, &mut randomness, step.tape.input_mut(step.x));
-        }
-        fill_normal(&mut randomness, step.tape.input_mut(step.noise));
-        step.tape.forward(params);
-        step.tape.backward(step.loss, params, grads);
-        adam.step(params, grads);
-        self.steps += 1;
-    }
-}
+pub use chart::ladder_svg;
+pub use options::Options;
+pub use outcome::{Family, Outcome, Ratio, Speed};
+pub use problem::{Group, Layout, Problem};
+pub use rounds::{Pace, Runner, interleave};
+pub use statistics::{geometric_mean, median};
+pub use table::Tables;
+pub use training::Training;

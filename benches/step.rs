@@ -1,5 +1,5 @@
 //! A whole training step – batch, noise, forward, backward, Adam – at several batch sizes, with one thread and with
-//! all. `cargo bench --bench step`
+//! all, of the default model and of a deeper one. `cargo bench --bench step`
 
 #![allow(missing_docs, reason = "criterion's macros define functions without any")]
 
@@ -9,17 +9,21 @@ use vae::config::Config;
 
 fn step(c: &mut Criterion) {
     let all = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut group = c.benchmark_group("step of 784–400–20");
-    for batch in [16, 128, 512] {
-        group.throughput(Throughput::Elements(batch as u64));
-        for threads in [1, all] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
-            let id = BenchmarkId::new(format!("{threads} threads"), format!("batch {batch}"));
-            let mut training = Training::new(Config { batch, ..Config::default() });
-            group.bench_function(id, |bencher| pool.install(|| bencher.iter(|| training.step())));
+    let models = [("784–400–20", vec![400]), ("784–512–256–128–20", vec![512, 256, 128])];
+    for (name, hidden) in models {
+        let mut group = c.benchmark_group(format!("step of {name}"));
+        for batch in [1, 16, 128, 512] {
+            group.throughput(Throughput::Elements(batch as u64));
+            for threads in [1, all] {
+                let pool =
+                    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
+                let id = BenchmarkId::new(format!("{threads} threads"), format!("batch {batch}"));
+                let mut training = Training::new(Config { batch, hidden: hidden.clone(), ..Config::default() });
+                group.bench_function(id, |bencher| pool.install(|| bencher.iter(|| training.step())));
+            }
         }
+        group.finish();
     }
-    group.finish();
 }
 
 criterion_group!(benches, step);

@@ -2,6 +2,7 @@
 
 pub mod each;
 pub mod gemm;
+pub mod ladder;
 pub mod math;
 pub mod parallel;
 pub mod reduce;

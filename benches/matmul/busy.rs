@@ -1,0 +1,93 @@
+//! Ours on all threads while another process keeps a core busy, beside ours on one thread at the same time: whoever
+//! shares work evenly among threads waits for the one that has no core.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use autograd::Buffer;
+use autograd::kernels::Write;
+use autograd::kernels::gemm::gemm;
+use autograd::{View, ViewMut};
+use benches::{Family, Group, Options, Problem, Runner, geometric_mean, interleave, median};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::contenders::Operands;
+
+/// Measures the large products and prints a table.
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let threads = options.all_threads();
+    let pool = |threads| ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| format!("--threads: {e}"));
+    let (one, all) = (pool(1)?, pool(threads)?);
+    let other = Other::start()?;
+    println!("\nlarge shapes while another process keeps a core busy, ours, GFLOP/s");
+    println!(
+        "{:>6}{:>6}{:>6}     {:>10}  {:>10}  {:>6}",
+        "m",
+        "n",
+        "k",
+        "1 thread",
+        format!("{threads} threads"),
+        "ratio"
+    );
+    let mut ratios = Vec::new();
+    for problem in options.problems().into_iter().filter(|problem| problem.group == Group::Large) {
+        let operands = Operands::new(problem);
+        let mut runners = [runner(&one, &operands), runner(&all, &operands)];
+        let [one, all] = interleave(&mut runners, options.pace()).try_into().expect("two runners");
+        let gflops = |seconds: &[f64]| median(seconds.iter().map(|seconds| problem.gflop() / seconds));
+        let ratio = median(one.iter().zip(&all).map(|(one, all)| one / all));
+        let Problem { m, n, k, layout, .. } = problem;
+        println!("{m:6}{n:6}{k:6} {layout:<3} {:10.1}  {:10.1}  {ratio:6.3}", gflops(&one), gflops(&all));
+        ratios.push(ratio);
+    }
+    println!("{:45}{:8.3}", "geometric mean", geometric_mean(ratios));
+    drop(other);
+    Ok(())
+}
+
+/// Our product in a pool, which is entered once for a whole turn.
+fn runner<'a>(pool: &'a ThreadPool, operands: &'a Operands) -> Runner<'a> {
+    let (a, b): (View, View) = (operands.a(), operands.b());
+    let (m, n) = (a.nrows(), b.ncols());
+    let mut c = Buffer::zeros(m * n);
+    let run = move |times| {
+        pool.install(|| {
+            for _ in 0..times {
+                gemm(a, b, Write::Set, ViewMut::from_shape((m, n), &mut c).expect("m · n numbers"));
+            }
+        });
+    };
+    Runner { name: String::new(), family: Family::Ours, run: Box::new(run), rest: Duration::ZERO }
+}
+
+/// Another process that keeps a core busy, for as long as this lives.
+struct Other(Child);
+
+impl Other {
+    fn start() -> Result<Other, String> {
+        let program = std::env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
+        // It ends when its input does: however this process may end.
+        let child = Command::new(program).arg("--spin").stdin(Stdio::piped()).spawn();
+        child.map(Other).map_err(|e| format!("cannot start another process: {e}"))
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        // It has nothing to say; if it cannot be waited for, it has ended.
+        let _ = self.0.wait();
+    }
+}
+
+/// What the other process does.
+pub(crate) fn spin() {
+    std::thread::spawn(|| {
+        loop {
+            std::hint::spin_loop();
+        }
+    });
+    // An end and an error are both the end.
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
