@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, reason = "criterion's macros define functions without any")]
 
+use autograd::kernels::parallel::team;
 use benches::Training;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use vae::config::Config;
@@ -15,11 +16,11 @@ fn step(c: &mut Criterion) {
         for batch in [1, 16, 128, 512] {
             group.throughput(Throughput::Elements(batch as u64));
             for threads in [1, all] {
-                let pool =
-                    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
                 let id = BenchmarkId::new(format!("{threads} threads"), format!("batch {batch}"));
                 let mut training = Training::new(Config { batch, hidden: hidden.clone(), ..Config::default() });
-                group.bench_function(id, |bencher| pool.install(|| bencher.iter(|| training.step())));
+                group.bench_function(id, |bencher| {
+                    team(Some(threads), || bencher.iter(|| training.step())).expect("threads can be started");
+                });
             }
         }
         group.finish();

@@ -8,17 +8,15 @@ use std::time::Duration;
 use autograd::Buffer;
 use autograd::kernels::Write;
 use autograd::kernels::gemm::gemm;
+use autograd::kernels::parallel::team;
 use autograd::{View, ViewMut};
 use benches::{Family, Group, Options, Problem, Runner, geometric_mean, interleave, median};
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::contenders::Operands;
 
 /// Measures the large products and prints a table.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let threads = options.all_threads();
-    let pool = |threads| ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| format!("--threads: {e}"));
-    let (one, all) = (pool(1)?, pool(threads)?);
     let other = Other::start()?;
     println!("\nlarge shapes while another process keeps a core busy, ours, GFLOP/s");
     println!(
@@ -33,7 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let mut ratios = Vec::new();
     for problem in options.problems().into_iter().filter(|problem| problem.group == Group::Large) {
         let operands = Operands::new(problem);
-        let mut runners = [runner(&one, &operands), runner(&all, &operands)];
+        let mut runners = [runner(1, &operands), runner(threads, &operands)];
         let [one, all] = interleave(&mut runners, options.pace()).try_into().expect("two runners");
         let gflops = |seconds: &[f64]| median(seconds.iter().map(|seconds| problem.gflop() / seconds));
         let ratio = median(one.iter().zip(&all).map(|(one, all)| one / all));
@@ -46,17 +44,19 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// Our product in a pool, which is entered once for a whole turn.
-fn runner<'a>(pool: &'a ThreadPool, operands: &'a Operands) -> Runner<'a> {
+/// Our product by a team, which comes together once for a whole turn.
+fn runner(threads: usize, operands: &Operands) -> Runner<'_> {
     let (a, b): (View, View) = (operands.a(), operands.b());
     let (m, n) = (a.nrows(), b.ncols());
     let mut c = Buffer::zeros(m * n);
     let run = move |times| {
-        pool.install(|| {
+        let c = &mut c;
+        let work = || {
             for _ in 0..times {
-                gemm(a, b, Write::Set, ViewMut::from_shape((m, n), &mut c).expect("m · n numbers"));
+                gemm(a, b, Write::Set, ViewMut::from_shape((m, n), &mut *c).expect("m · n numbers"));
             }
-        });
+        };
+        team(Some(threads), work).expect("threads can be started");
     };
     Runner { name: String::new(), family: Family::Ours, run: Box::new(run), rest: Duration::ZERO }
 }

@@ -4,9 +4,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use autograd::Buffer;
+use autograd::kernels::parallel::team;
 use autograd::kernels::simd::Isa;
 use benches::{Family, Options, Outcome, Pace, Problem, Runner, interleave};
-use rayon::ThreadPoolBuilder;
 
 use crate::contenders::{self, Contender, Operands, difference};
 use crate::peak;
@@ -14,17 +14,17 @@ use crate::peak;
 /// What results may differ by, as a share of the largest number: the roundings of sums in another order are smaller.
 const TOLERANCE: f32 = 1e-5;
 
-/// Measures all that is asked for, inside one pool of threads.
+/// Measures all that is asked for, by one team of threads, which serves everyone who uses rayon.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let threads = options.all_threads();
-    let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| format!("--threads: {e}"))?;
-    pool.install(|| {
+    let work = || {
         for problem in options.problems() {
             let outcome = measure(problem, threads, options.pace())?;
             println!("{}", serde_json::to_string(&outcome).expect("plain data has a JSON form"));
         }
         Ok(())
-    })
+    };
+    team(Some(threads), work).map_err(|e| format!("--threads: {e}"))?
 }
 
 fn measure(problem: Problem, threads: usize, pace: Pace) -> Result<Outcome, String> {
