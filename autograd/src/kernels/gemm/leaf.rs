@@ -7,12 +7,12 @@
 use std::array::from_fn;
 use std::cell::RefCell;
 
-use super::pack::{pack_panel, pack_panels, pack_strips, strip_height, strip_len};
+use super::pack::{pack_panel, pack_panels, pack_strips, round, strip_height, strip_len};
 use super::thin::thin;
 use super::tile::{Left, tile};
 use super::{Operand, Part};
 use crate::kernels::simd::{Isa, Lanes};
-use crate::{Activation, Real};
+use crate::{Activation, Precision, Real};
 
 /// A kind of number that there are tiles for.
 pub trait Product: Sized + 'static {
@@ -20,9 +20,9 @@ pub trait Product: Sized + 'static {
     #[doc(hidden)]
     fn compute(part: Part<Self>, c: &mut [&mut [Self]]);
 
-    /// Copies a block of `A` together, `m` rows high and so many steps of `k` wide.
+    /// Copies a block of `A` together, `m` rows high and so many steps of `k` wide, and rounds the copy.
     #[doc(hidden)]
-    fn pack(isa: Isa, a: Operand<Self>, m: usize, steps: usize, block: &mut [Self]);
+    fn pack(isa: Isa, precision: Precision, a: Operand<Self>, m: usize, steps: usize, block: &mut [Self]);
 
     /// Rows and columns of a full tile.
     #[doc(hidden)]
@@ -77,13 +77,13 @@ macro_rules! products {
                     panels::<$T, _, $n3, $r3, $v3>(simd, part, c, b)));
             }
 
-            fn pack(isa: Isa, a: Operand<Self>, m: usize, steps: usize, block: &mut [Self]) {
+            fn pack(isa: Isa, precision: Precision, a: Operand<Self>, m: usize, steps: usize, block: &mut [Self]) {
                 use crate::kernels::simd::Simd;
                 dispatch!(isa, simd =>
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n0, $r0>(simd, a, m, steps, block)),
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n1, $r1>(simd, a, m, steps, block)),
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n2, $r2>(simd, a, m, steps, block)),
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n3, $r3>(simd, a, m, steps, block)));
+                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n0, $r0>(simd, precision, a, m, steps, block)),
+                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n1, $r1>(simd, precision, a, m, steps, block)),
+                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n2, $r2>(simd, precision, a, m, steps, block)),
+                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n3, $r3>(simd, precision, a, m, steps, block)));
             }
 
             fn tile(isa: Isa) -> [usize; 2] {
@@ -130,7 +130,7 @@ fn panels<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: us
             move || thin::<T, S, N>(simd, part, c),
         );
     }
-    let Part { size: [_, n, steps], b, .. } = part;
+    let Part { precision, size: [_, n, steps], b, .. } = part;
     let (columns, len) = (N * NV, steps * N * NV);
     let mut j = 0;
     while n - j >= columns {
@@ -139,9 +139,12 @@ fn panels<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: us
         let to = &mut *packed;
         simd.vectorize(
             #[inline(always)]
-            move || match count {
-                GROUP => pack_panels::<T, S, N, NV, GROUP>(simd, b, steps, to),
-                _ => pack_panels::<T, S, N, NV, 1>(simd, b, steps, to),
+            move || {
+                match count {
+                    GROUP => pack_panels::<T, S, N, NV, GROUP>(simd, b, steps, to),
+                    _ => pack_panels::<T, S, N, NV, 1>(simd, b, steps, to),
+                }
+                round(precision, to);
             },
         );
         for panel in packed.chunks_exact(len) {
@@ -165,12 +168,15 @@ fn last_panel<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV
     j: usize,
     packed: &mut [T],
 ) {
-    let Part { size: [_, n, steps], b, .. } = part;
+    let Part { precision, size: [_, n, steps], b, .. } = part;
     let (b, panel) = (b.from(0, j), &mut packed[..steps * N * NV]);
     let to = &mut *panel;
     simd.vectorize(
         #[inline(always)]
-        move || pack_panel::<T, S, N, NV>(simd, b, steps, n - j, to),
+        move || {
+            pack_panel::<T, S, N, NV>(simd, b, steps, n - j, to);
+            round(precision, to);
+        },
     );
     multiply::<T, S, N, MR, NV>(simd, part, c, j, panel);
 }
