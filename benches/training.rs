@@ -27,7 +27,7 @@ impl Training {
         let images = Images::new(pixels, 28, 28, vec![0; batch]).expect("as many pixels as images");
         let model = Model::new(config, 28, 28);
         Training {
-            step: Step::record(&model.vae, &model.params, batch, 1.0),
+            step: Step::record(&model.vae, &model.params, batch, 1.0, model.config.precision),
             grads: Grads::zeros(&model.params),
             adam: Adam::new(&model.params, 1e-3),
             model,

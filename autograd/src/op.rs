@@ -7,6 +7,7 @@ use crate::kernels::reduce::add_column_sums;
 use crate::kernels::{Write, each};
 use crate::matrix::{Shape, View, ViewMut, size, view_mut};
 use crate::params::Grads;
+use crate::precision::Precision;
 use crate::real::Real;
 use crate::tape::{Place, Slot, Values};
 
@@ -134,8 +135,8 @@ impl<T: Real> Sink<'_, T> {
     }
 
     /// `dx += A · B`
-    pub fn add_product(&self, a: View<T>, b: View<T>) {
-        self.accumulate(|dx, write| gemm(a, b, write, dx));
+    pub fn add_product(&self, a: View<T>, b: View<T>, precision: Precision) {
+        self.accumulate(|dx, write| gemm(a, b, precision, write, dx));
     }
 
     /// `dxⱼ += Σᵢ aᵢⱼ`, for an argument of one row.

@@ -7,6 +7,7 @@ use ndarray::{LinalgScalar, ScalarOperand};
 use num_traits::Float;
 
 use crate::kernels::{gemm::Product, math::Elementary};
+use crate::precision::to_bf16;
 
 /// `f32`, in which models are trained, or `f64`, in which finite differences can check the same kernels to 1e-7.
 pub trait Real:
@@ -17,6 +18,10 @@ pub trait Real:
 
     /// This number as an `f64`, exactly.
     fn as_f64(self) -> f64;
+
+    /// The nearest bfloat16, as [`Precision::Bf16`](crate::Precision::Bf16) rounds operands; an `f64` by way of the nearest
+    /// `f32`.
+    fn to_bf16(self) -> Self;
 }
 
 impl Real for f32 {
@@ -26,6 +31,10 @@ impl Real for f32 {
     fn as_f64(self) -> f64 {
         f64::from(self)
     }
+    #[inline(always)]
+    fn to_bf16(self) -> f32 {
+        to_bf16(self)
+    }
 }
 
 impl Real for f64 {
@@ -34,5 +43,9 @@ impl Real for f64 {
     }
     fn as_f64(self) -> f64 {
         self
+    }
+    #[inline(always)]
+    fn to_bf16(self) -> f64 {
+        to_bf16(self as f32).into()
     }
 }

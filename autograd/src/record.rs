@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::matrix::{ALIGNMENT, Shape, size};
 use crate::op::{Bound, Op};
 use crate::params::{Layout, Param, Params};
+use crate::precision::Precision;
 use crate::real::Real;
 use crate::tape::{Node, Place, Slot, Tape, needs_gradient};
 
@@ -37,6 +38,7 @@ use crate::tape::{Node, Place, Slot, Tape, needs_gradient};
 pub struct Recorder<T: Real = f32> {
     nodes: RefCell<Vec<Node<T>>>,
     layout: Arc<Layout>,
+    precision: Precision,
 }
 
 /// A matrix that will exist when the tape is played. It borrows the recorder, so it cannot outlive the recording:
@@ -63,7 +65,29 @@ impl<T: Real> fmt::Debug for Var<'_, T> {
 impl<T: Real> Recorder<T> {
     /// A recording that may use these parameters: their shapes, not their numbers.
     pub fn new(params: &Params<T>) -> Self {
-        Recorder { nodes: RefCell::default(), layout: params.layout.clone() }
+        Recorder { nodes: RefCell::default(), layout: params.layout.clone(), precision: Precision::Single }
+    }
+
+    /// The same, whose products will have this precision, forward and backward: [`linear`](Var::linear) and
+    /// [`matmul`](Var::matmul) read it when they are recorded. It is to be set before anything is.
+    ///
+    /// ```
+    /// use autograd::{Activation, Params, Precision, Recorder};
+    /// use ndarray::Array2;
+    ///
+    /// let mut params = Params::<f32>::new();
+    /// let (w, b) = (params.add("w", Array2::zeros((784, 400))), params.add("b", Array2::zeros((1, 400))));
+    /// let r = Recorder::new(&params).with_precision(Precision::Bf16);
+    /// r.input([128, 784]).linear(r.param(w), r.param(b), Activation::Relu);
+    /// assert!(r.finish().to_string().contains("Linear relu bf16"));
+    /// ```
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Recorder { precision, ..self }
+    }
+
+    /// The precision of the products that are recorded here; an operation of your own that contains one asks for it.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// A matrix to be filled before the tape is played: data, noise, whatever changes from step to step.

@@ -9,7 +9,7 @@ use autograd::Buffer;
 use autograd::kernels::Write;
 use autograd::kernels::gemm::gemm;
 use autograd::kernels::parallel::team;
-use autograd::{View, ViewMut};
+use autograd::{Precision, View, ViewMut};
 use benches::{Family, Group, Options, Problem, Runner, geometric_mean, interleave, median};
 
 use crate::contenders::Operands;
@@ -53,7 +53,7 @@ fn runner(threads: usize, operands: &Operands) -> Runner<'_> {
         let c = &mut c;
         let work = || {
             for _ in 0..times {
-                gemm(a, b, Write::Set, ViewMut::from_shape((m, n), &mut *c).expect("m · n numbers"));
+                gemm(a, b, Precision::Single, Write::Set, ViewMut::from_shape((m, n), &mut *c).expect("m · n numbers"));
             }
         };
         team(Some(threads), work).expect("threads can be started");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use autograd::kernels::gemm::gemm;
 use autograd::kernels::{Write, ladder};
-use autograd::{Buffer, View, ViewMut};
+use autograd::{Buffer, Precision, View, ViewMut};
 use benches::{Family, Layout, Problem};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -58,12 +58,15 @@ fn view(numbers: &[f32], rows: usize, columns: usize, by_columns: bool) -> View<
     View::from_shape((rows, columns), numbers).expect("a buffer of rows · columns numbers")
 }
 
+/// A product of fixed operands, into the numbers of `C`.
+pub(crate) type Product<'a> = Box<dyn Fn(&mut [f32]) + 'a>;
+
 /// One who computes `C = A · B`.
 pub(crate) struct Contender<'a> {
     pub(crate) name: String,
     pub(crate) family: Family,
     /// Overwrites `C`, which may have been anything.
-    pub(crate) product: Box<dyn Fn(&mut [f32]) + 'a>,
+    pub(crate) product: Product<'a>,
     /// See [`benches::Runner`].
     pub(crate) rest: Duration,
 }
@@ -85,7 +88,7 @@ pub(crate) fn ours(operands: &Operands, threads: usize) -> Vec<Contender<'_>> {
         }
     }
     // The upper two are this, on one thread and on all.
-    let product = |c: &mut [f32]| gemm(operands.a(), operands.b(), Write::Set, operands.c(c));
+    let product = |c: &mut [f32]| gemm(operands.a(), operands.b(), Precision::Single, Write::Set, operands.c(c));
     all.push(Contender::new("ours", Family::Ours, product));
     all
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use autograd::Activation;
+use autograd::{Activation, Precision};
 use datasets::Pixels;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,9 @@ pub struct Config {
     pub beta: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
+    /// What the operands of matrix products are rounded to in training.
+    #[serde(with = "by_name")]
+    pub precision: Precision,
     /// Grey levels, or black and white.
     #[serde(with = "by_name")]
     pub binarize: Pixels,
@@ -58,6 +61,7 @@ impl Default for Config {
             lr: 1e-3,
             beta: 1.0,
             weight_decay: 0.0,
+            precision: Precision::Single,
             binarize: Pixels::Grey,
             seed: 1,
             limit: None,
@@ -176,6 +180,7 @@ mod tests {
             lr: 3e-4,
             binarize: Pixels::Dynamic,
             activation: Activation::Tanh,
+            precision: Precision::Bf16,
             limit: Some(2000),
             data: Some("some where".into()),
             threads: Some(2),
@@ -215,6 +220,7 @@ mod tests {
         assert!(problem("epochs = ").starts_with("line 1: "));
         let expected = "line 2: expected one of identity, relu, tanh, sigmoid, softplus, found `swish`";
         assert_eq!(problem("epochs = 3\nactivation = 'swish'"), expected);
+        assert_eq!(problem("precision = 'half'"), "line 1: expected one of single, bf16, found `half`");
         assert!(!problem("a\n\n=\u{7}").contains('\n'));
     }
 }

@@ -1,5 +1,6 @@
 //! What a model is worth: the test loss and where its nats go. Nothing is updated.
 
+use autograd::Precision;
 use autograd::ops::Function2;
 use datasets::Images;
 use serde::Serialize;
@@ -28,7 +29,8 @@ pub struct Evaluation {
 /// The variance of a posterior mean above which a latent dimension counts as active.
 const ACTIVE: f64 = 0.01;
 
-/// Evaluates a model on images, with one sample of `q(z | x)` per image. Noise and dynamic binarisation depend on the
+/// Evaluates a model on images, with one sample of `q(z | x)` per image. All is computed in single precision, whatever the
+/// model was trained in. Noise and dynamic binarisation depend on the
 /// run's seed alone: every evaluation of a run sees the same.
 pub fn evaluate(model: &Model, images: &Images) -> Evaluation {
     let Model { config, vae, params, .. } = model;
@@ -38,7 +40,7 @@ pub fn evaluate(model: &Model, images: &Images) -> Evaluation {
     let mut sums = Sums::default();
     let mut dimensions = vec![Dimension::default(); config.latent];
     for batch in &images.in_order(BATCH) {
-        let step = steps.of(batch.len(), || Step::record(vae, params, batch.len(), 1.0));
+        let step = steps.of(batch.len(), || Step::record(vae, params, batch.len(), 1.0, Precision::Single));
         batch.write_to(config.binarize, &mut pixel_noise, step.tape.input_mut(step.x));
         fill_normal(&mut noise, step.tape.input_mut(step.noise));
         step.tape.forward(params);
@@ -107,6 +109,15 @@ mod tests {
         assert_eq!(evaluate(&model, &images), first);
         model.config.seed += 1;
         assert_ne!(evaluate(&model, &images).losses.loss, first.losses.loss);
+    }
+
+    #[test]
+    fn what_it_was_trained_in_does_not_change_what_a_model_is_worth() {
+        let images = images(30);
+        let mut model = model(Pixels::Grey);
+        let single = evaluate(&model, &images);
+        model.config.precision = Precision::Bf16;
+        assert_eq!(evaluate(&model, &images), single);
     }
 
     #[test]

@@ -18,7 +18,7 @@
 //! The loop, as anybody can write it:
 //!
 //! ```
-//! use autograd::{Grads, Params};
+//! use autograd::{Grads, Params, Precision};
 //! use vae::{config::Config, models::Architecture, noise::{Purpose, fill_normal}, optim::Adam, train::Step};
 //!
 //! let mut train = datasets::mnist().train;
@@ -29,7 +29,7 @@
 //! let vae = architecture.build(&mut params, &mut Purpose::Init.generator(1, 0));
 //! let mut grads = Grads::zeros(&params);
 //! let mut adam = Adam::new(&params, 1e-3);
-//! let mut s = Step::record(&vae, &params, 128, 1.0);
+//! let mut s = Step::record(&vae, &params, 128, 1.0, Precision::Single);
 //!
 //! let mut losses = vec![];
 //! for (step, batch) in train.batches(128, 1, 0).iter().enumerate() {

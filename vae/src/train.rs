@@ -1,7 +1,7 @@
 //! Training: the loop, and what it reports.
 
 use autograd::kernels::{parallel, reduce};
-use autograd::{Grads, Params, Recorder, Slot, Tape, Var};
+use autograd::{Grads, Params, Precision, Recorder, Slot, Tape, Var};
 use datasets::Images;
 use rayon::prelude::*;
 
@@ -67,10 +67,10 @@ pub struct Step {
 }
 
 impl Step {
-    /// Records the loss of a model for batches of one size.
-    pub fn record(vae: &Vae, params: &Params, batch: usize, beta: f64) -> Step {
+    /// Records the loss of a model for batches of one size, with products of this precision.
+    pub fn record(vae: &Vae, params: &Params, batch: usize, beta: f64, precision: Precision) -> Step {
         let (pixels, latent) = (params.view(vae.logits.bias).len(), params.view(vae.mean.bias).len());
-        let r = Recorder::new(params);
+        let r = Recorder::new(params).with_precision(precision);
         let (x, noise) = (r.input([batch, pixels]), r.input([batch, latent]));
         let elbo = vae.elbo(x, noise);
         let loss = elbo.loss(beta).slot();
@@ -130,10 +130,10 @@ impl<'d> Trainer<'d> {
     /// of the epoch, which no step follows, made a parameter that is not.
     pub fn epoch(&mut self, mut progress: impl FnMut(usize, Losses)) -> Result<Losses> {
         let Model { config, vae, params, .. } = &mut self.model;
-        let &mut Config { batch, beta, seed, binarize, .. } = config;
+        let &mut Config { batch, beta, precision, seed, binarize, .. } = config;
         let mut sums = Sums::default();
         for images in &self.images.batches(batch, seed, self.epoch) {
-            let step = self.steps.of(images.len(), || Step::record(vae, params, images.len(), beta));
+            let step = self.steps.of(images.len(), || Step::record(vae, params, images.len(), beta, precision));
             let pixel_noise = &mut Purpose::Binarize.generator(seed, self.step);
             images.write_to(binarize, pixel_noise, step.tape.input_mut(step.x));
             fill_normal(&mut Purpose::Noise.generator(seed, self.step), step.tape.input_mut(step.noise));
@@ -220,11 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn in_bf16_the_loss_falls_as_far_and_the_weights_stay_single() {
+        let rounded = Config { precision: Precision::Bf16, ..config() };
+        let ((single, _), (bf16, weights)) = (train(&config(), 1, 30), train(&rounded, 1, 30));
+        assert_ne!(single, bf16);
+        assert!((single[29].loss - bf16[29].loss).abs() < 0.3, "{:?} {:?}", single[29], bf16[29]);
+        assert!(weights.iter().any(|w| w.to_bits() & 0xffff != 0));
+    }
+
+    #[test]
     fn a_run_is_a_function_of_its_configuration_whatever_the_number_of_threads() {
         for binarize in Pixels::ALL {
             let config = Config { binarize, ..config() };
             assert_eq!(train(&config, 1, 3), train(&config, 3, 3));
         }
+        let rounded = Config { precision: Precision::Bf16, ..config() };
+        assert_eq!(train(&rounded, 1, 3), train(&rounded, 3, 3));
         let other = Config { seed: 2, ..config() };
         assert_ne!(train(&config(), 1, 1).1, train(&other, 1, 1).1);
     }

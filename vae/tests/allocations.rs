@@ -4,8 +4,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use autograd::Grads;
 use autograd::kernels::{Write, gemm::gemm};
+use autograd::{Grads, Precision};
 use ndarray::Array2;
 use vae::checkpoint::Model;
 use vae::config::Config;
@@ -35,9 +35,9 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 /// Noise, both passes and Adam, of the default model.
-fn allocations_of_ten_steps(threads: usize) -> usize {
+fn allocations_of_ten_steps(threads: usize, precision: Precision) -> usize {
     let mut model = Model::new(Config::default(), 28, 28);
-    let mut step = Step::record(&model.vae, &model.params, 128, 1.0);
+    let mut step = Step::record(&model.vae, &model.params, 128, 1.0, precision);
     let (mut grads, mut adam) = (Grads::zeros(&model.params), Adam::new(&model.params, 1e-3));
     let mut take_step = |t| {
         fill_normal(&mut Purpose::Noise.generator(1, t), step.tape.input_mut(step.noise));
@@ -49,7 +49,7 @@ fn allocations_of_ten_steps(threads: usize) -> usize {
     // Each thread takes its packing buffer with its first product, whenever it comes to it: here, and now.
     pool.broadcast(|_| {
         let (a, mut c) = (Array2::<f32>::ones((3, 3)), Array2::zeros((3, 3)));
-        gemm(a.view(), a.view(), Write::Set, c.view_mut());
+        gemm(a.view(), a.view(), Precision::Single, Write::Set, c.view_mut());
     });
     pool.install(|| {
         // The first backward pass takes the gradients of the values.
@@ -62,5 +62,7 @@ fn allocations_of_ten_steps(threads: usize) -> usize {
 
 #[test]
 fn after_the_first_few_a_step_allocates_nothing_with_one_thread_and_with_two() {
-    assert_eq!([1, 2].map(allocations_of_ten_steps), [0, 0]);
+    for precision in Precision::ALL {
+        assert_eq!([1, 2].map(|threads| allocations_of_ten_steps(threads, precision)), [0, 0], "{precision}");
+    }
 }

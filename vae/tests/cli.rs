@@ -219,8 +219,22 @@ fn a_model_holds_what_determines_it_and_no_path_thread_or_time() {
     let entries = metadata.metadata().as_ref().unwrap();
     assert_eq!(entries.keys().collect::<Vec<_>>(), ["vae"]);
     let settings = entries["vae"].lines().filter_map(|line| Some(line.split_once(" = ")?.0)).collect::<Vec<_>>();
-    let expected = "format height width epochs batch hidden latent activation lr beta weight_decay binarize seed";
+    let expected =
+        "format height width epochs batch hidden latent activation lr beta weight_decay precision binarize seed";
     assert_eq!(settings.join(" "), expected);
+}
+
+#[test]
+fn in_bf16_other_weights_are_learned_and_the_tape_says_so() {
+    let folder = tempdir().unwrap();
+    let rounded = train(&folder, &[&SMALL[..], &["--precision", "bf16"]].concat());
+    assert!(model(&rounded) != model(&run()));
+    assert!(fs::read_to_string(rounded.join("config.toml")).unwrap().contains("precision = \"bf16\""));
+    let tape = |run: &Path| succeeds(run, &["tape", ".", "--batch", "3", "--runs", "1"]);
+    assert!(tape(&rounded).contains("Linear relu bf16") && !tape(&run()).contains("bf16"));
+    let last: Value = json_lines(&fs::read_to_string(rounded.join("metrics.jsonl")).unwrap()).pop().unwrap();
+    let evaluated = json_lines(&succeeds(&rounded, &["eval", ".", "--json"])).remove(0);
+    assert_eq!(evaluated["loss"], last["test"]["loss"]);
 }
 
 #[test]
@@ -344,7 +358,7 @@ fn the_tape_has_a_line_per_operation_in_both_forms() {
 
 /// Arguments, what names the mistake in them, and the exit code; `data`, `run` and the others are laid out below.
 #[rustfmt::skip]
-const WRONG: [(&str, &str, i32); 51] = [
+const WRONG: [(&str, &str, i32); 52] = [
     ("train --latent 0", "--latent", 2),
     ("train --batch 0", "--batch", 2),
     ("train --epochs 0", "--epochs", 2),
@@ -367,6 +381,7 @@ const WRONG: [(&str, &str, i32); 51] = [
     ("train --limit 0", "--limit", 2),
     ("train --binarize some", "--binarize", 2),
     ("train --activation swish", "--activation", 2),
+    ("train --precision half", "--precision", 2),
     ("train --bogus", "--bogus", 2),
     ("train extra", "extra", 2),
     ("no-such-command", "no-such-command", 2),

@@ -11,8 +11,8 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::Write;
 use super::gemm::{self, gemm};
-use crate::Real;
 use crate::matrix::{View, ViewMut};
+use crate::{Precision, Real};
 
 /// One way to compute `C = A · B`.
 ///
@@ -96,14 +96,14 @@ pub fn packed<T: Real>(a: View<T>, b: View<T>, c: ViewMut<T>) {
     static ONE_THREAD: LazyLock<ThreadPool> =
         LazyLock::new(|| ThreadPoolBuilder::new().num_threads(1).build().expect("one thread can be started"));
     match rayon::current_num_threads() {
-        1 => gemm(a, b, Write::Set, c),
-        _ => ONE_THREAD.install(|| gemm(a, b, Write::Set, c)),
+        1 => gemm(a, b, Precision::Single, Write::Set, c),
+        _ => ONE_THREAD.install(|| gemm(a, b, Precision::Single, Write::Set, c)),
     }
 }
 
 /// Our [`gemm`] as it is called everywhere else: cut into pieces, which all threads of the pool share.
 pub fn parallel<T: Real>(a: View<T>, b: View<T>, c: ViewMut<T>) {
-    gemm(a, b, Write::Set, c);
+    gemm(a, b, Precision::Single, Write::Set, c);
 }
 
 /// `C += A · B`, row by row.

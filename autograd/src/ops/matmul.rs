@@ -1,10 +1,10 @@
 //! The product of two matrices.
 
 use crate::kernels::{Write, gemm::gemm};
-use crate::{Op, Real, Shape, Sink, Var, View, ViewMut};
+use crate::{Op, Precision, Real, Shape, Sink, Var, View, ViewMut};
 
-/// `C = A · B`, and so `dA = dC · Bᵀ` and `dB = Aᵀ · dC`.
-pub struct MatMul;
+/// `C = A · B`, and so `dA = dC · Bᵀ` and `dB = Aᵀ · dC`: three products of one precision.
+pub struct MatMul(pub Precision);
 
 impl<T: Real> Op<T, 2> for MatMul {
     fn shape(&self, [a, b]: [Shape; 2]) -> Result<Shape, String> {
@@ -12,12 +12,19 @@ impl<T: Real> Op<T, 2> for MatMul {
     }
 
     fn forward(&self, [a, b]: [View<T>; 2], c: ViewMut<T>) {
-        gemm(a, b, Write::Set, c);
+        gemm(a, b, self.0, Write::Set, c);
     }
 
     fn backward(&self, [a, b]: [View<T>; 2], _: View<T>, dc: ViewMut<T>, [da, db]: [Sink<T>; 2]) {
-        da.add_product(dc.view(), b.t());
-        db.add_product(a.t(), dc.view());
+        da.add_product(dc.view(), b.t(), self.0);
+        db.add_product(a.t(), dc.view(), self.0);
+    }
+
+    fn name(&self) -> String {
+        match self.0 {
+            Precision::Single => "MatMul".to_string(),
+            precision => format!("MatMul {precision}"),
+        }
     }
 
     fn flops(&self, [a, b]: [Shape; 2]) -> usize {
@@ -29,7 +36,7 @@ impl<'r, T: Real> Var<'r, T> {
     /// `self · b`, of shapes `[m, k]` and `[k, n]`.
     #[track_caller]
     pub fn matmul(self, b: Var<'r, T>) -> Var<'r, T> {
-        Var::apply(MatMul, [self, b])
+        Var::apply(MatMul(self.recorder().precision()), [self, b])
     }
 }
 

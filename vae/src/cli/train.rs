@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use autograd::Activation;
+use autograd::{Activation, Precision};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use datasets::{Dataset, Pixels};
@@ -60,6 +60,10 @@ pub(crate) struct Train {
     /// Decoupled weight decay, as in AdamW [default: 0]
     #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
+    /// What the operands of matrix products are rounded to in training: nothing (single), or bfloat16, with sums, weights
+    /// and updates in single precision (bf16); evaluation and images are always in single precision [default: single]
+    #[arg(long, value_name = "NAME", value_parser = named::<Precision>(["single", "bf16"]))]
+    precision: Option<Precision>,
     /// What becomes of grey pixels: they stay (none), each is drawn black or white anew whenever its image is seen
     /// (dynamic), or those from 128 up are white (threshold) [default: none]
     #[arg(long, value_name = "NAME", value_parser = named::<Pixels>(["none", "dynamic", "threshold"]))]
@@ -137,6 +141,7 @@ impl Train {
         set(&mut config.beta, &self.beta);
         set(&mut config.activation, &self.activation);
         set(&mut config.weight_decay, &self.weight_decay);
+        set(&mut config.precision, &self.precision);
         set(&mut config.binarize, &self.binarize);
         set(&mut config.seed, &self.seed);
         config.threads = self.threads.or(config.threads);
@@ -201,7 +206,7 @@ fn one_epoch(trainer: &mut Trainer, data: &Dataset, epoch: u64, bar: &ProgressBa
 
 /// What is trained on what, and the head of the table.
 fn introduction(model: &Model, data: &Dataset) -> String {
-    let Config { binarize, batch, lr, beta, seed, .. } = model.config;
+    let Config { binarize, batch, lr, beta, precision, seed, .. } = model.config;
     let pixels = match binarize {
         Pixels::Grey => {
             "grey levels\n        (of which the Bernoulli loss is a cross-entropy, not a likelihood: see --binarize)"
@@ -210,10 +215,14 @@ fn introduction(model: &Model, data: &Dataset) -> String {
         Pixels::Threshold => "binarised at 128",
     };
     let objective = if beta == 1.0 { String::new() } else { format!(", objective: reconstruction + {beta} · KL") };
+    let products = match precision {
+        Precision::Single => String::new(),
+        rounded => format!(", products in {rounded}"),
+    };
     format!(
         "model   {architecture}, {count} parameters\n\
          data    {train} training and {test} test images of {height} × {width}, {pixels}\n\
-         Adam    learning rate {lr:?}, batch {batch}{objective}, seed {seed}, {threads}\n\n\
+         Adam    learning rate {lr:?}, batch {batch}{objective}{products}, seed {seed}, {threads}\n\n\
          nats per example           train                            test\n\
          epoch       loss = reconstruction +     KL      loss = reconstruction +     KL   seconds  images/s",
         architecture = model.config.architecture(model.pixels()),

@@ -8,13 +8,13 @@ use std::array::from_fn;
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::pack::{pack_panel, pack_panels, pack_strips, strip_height, strip_len};
+use super::pack::{pack_panel, pack_panels, pack_strips, round, strip_height, strip_len};
 use super::thin::thin;
 use super::tile::{Left, tile};
 use super::{Operand, Part};
 use crate::activation::with_activation;
 use crate::kernels::simd::{Isa, Lanes, Simd};
-use crate::{Activation, Real};
+use crate::{Activation, Precision, Real};
 
 /// A kind of number that there are tiles for.
 pub trait Product: Sized + 'static {
@@ -22,9 +22,9 @@ pub trait Product: Sized + 'static {
     #[doc(hidden)]
     fn compute(part: Part<Self>, c: &mut [&mut [Self]]);
 
-    /// Copies a block of `A` together, `m` rows high and so many steps of `k` wide.
+    /// Copies a block of `A` together, `m` rows high and so many steps of `k` wide, and rounds the copy.
     #[doc(hidden)]
-    fn pack(isa: Isa, a: Operand<Self>, m: usize, steps: usize, block: &mut [Self]);
+    fn pack(isa: Isa, precision: Precision, a: Operand<Self>, m: usize, steps: usize, block: &mut [Self]);
 
     /// Rows and columns of a full tile.
     #[doc(hidden)]
@@ -79,12 +79,12 @@ macro_rules! products {
                     panels::<$T, _, $n3, $r3, $v3>(simd, part, c, b)));
             }
 
-            fn pack(isa: Isa, a: Operand<Self>, m: usize, steps: usize, block: &mut [Self]) {
+            fn pack(isa: Isa, precision: Precision, a: Operand<Self>, m: usize, steps: usize, block: &mut [Self]) {
                 dispatch!(isa, simd =>
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n0, $r0>(simd, a, m, steps, block)),
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n1, $r1>(simd, a, m, steps, block)),
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n2, $r2>(simd, a, m, steps, block)),
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n3, $r3>(simd, a, m, steps, block)));
+                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n0, $r0>(simd, precision, a, m, steps, block)),
+                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n1, $r1>(simd, precision, a, m, steps, block)),
+                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n2, $r2>(simd, precision, a, m, steps, block)),
+                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n3, $r3>(simd, precision, a, m, steps, block)));
             }
 
             fn tile(isa: Isa) -> [usize; 2] {
@@ -133,7 +133,7 @@ fn panels<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: us
         );
         return finish_columns(simd, c, 0..part.size[1], part.finish);
     }
-    let Part { size: [_, n, steps], b, finish, .. } = part;
+    let Part { precision, size: [_, n, steps], b, finish, .. } = part;
     let (columns, len) = (N * NV, steps * N * NV);
     let mut j = 0;
     while n - j >= columns {
@@ -142,9 +142,12 @@ fn panels<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: us
         let to = &mut *packed;
         simd.vectorize(
             #[inline(always)]
-            move || match count {
-                GROUP => pack_panels::<T, S, N, NV, GROUP>(simd, b, steps, to),
-                _ => pack_panels::<T, S, N, NV, 1>(simd, b, steps, to),
+            move || {
+                match count {
+                    GROUP => pack_panels::<T, S, N, NV, GROUP>(simd, b, steps, to),
+                    _ => pack_panels::<T, S, N, NV, 1>(simd, b, steps, to),
+                }
+                round(precision, to);
             },
         );
         for (p, panel) in packed.chunks_exact(len).enumerate() {
@@ -170,12 +173,15 @@ fn last_panel<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV
     j: usize,
     packed: &mut [T],
 ) {
-    let Part { size: [_, n, steps], b, .. } = part;
+    let Part { precision, size: [_, n, steps], b, .. } = part;
     let (b, panel) = (b.from(0, j), &mut packed[..steps * N * NV]);
     let to = &mut *panel;
     simd.vectorize(
         #[inline(always)]
-        move || pack_panel::<T, S, N, NV>(simd, b, steps, n - j, to),
+        move || {
+            pack_panel::<T, S, N, NV>(simd, b, steps, n - j, to);
+            round(precision, to);
+        },
     );
     multiply::<T, S, N, MR, NV>(simd, part, c, j, panel);
 }

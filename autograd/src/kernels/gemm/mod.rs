@@ -17,7 +17,7 @@ use ndarray::{Array2, Axis};
 use super::Write;
 use super::simd::Isa;
 use crate::matrix::{View, ViewMut};
-use crate::{Activation, Real};
+use crate::{Activation, Precision, Real};
 use leaf::Buffer;
 pub use leaf::Product;
 
@@ -38,12 +38,13 @@ const THIN_PIECE: usize = 1 << 18;
 
 /// `C = A · B` or `C += A · B`, for `A` of shape `[m, k]`, `B` of `[k, n]` and `C` of `[m, n]`.
 ///
-/// Any strides will do; operands that are contiguous, by rows or by columns, are not copied.
+/// Any strides will do; operands that are contiguous, by rows or by columns, are not copied. With [`Precision::Bf16`], they
+/// are rounded to bfloat16, and their products, which are exact then in `f32`, are summed as any others.
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn gemm<T: Real>(a: View<T>, b: View<T>, write: Write, c: ViewMut<T>) {
-    product(isa(), a, b, write, None, c);
+pub fn gemm<T: Real>(a: View<T>, b: View<T>, precision: Precision, write: Write, c: ViewMut<T>) {
+    product(isa(), a, b, precision, write, None, c);
 }
 
 /// `C = f(A · B + bias)`: a layer. `bias` has one number per column of `C`. The sum is finished while it is in the
@@ -51,9 +52,9 @@ pub fn gemm<T: Real>(a: View<T>, b: View<T>, write: Write, c: ViewMut<T>) {
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn gemm_bias<T: Real>(a: View<T>, b: View<T>, bias: &[T], f: Activation, c: ViewMut<T>) {
+pub fn gemm_bias<T: Real>(a: View<T>, b: View<T>, precision: Precision, bias: &[T], f: Activation, c: ViewMut<T>) {
     assert_eq!(bias.len(), c.ncols(), "gemm: one bias per column");
-    product(isa(), a, b, Write::Set, Some((bias, f)), c);
+    product(isa(), a, b, precision, Write::Set, Some((bias, f)), c);
 }
 
 fn isa() -> Isa {
@@ -61,24 +62,34 @@ fn isa() -> Isa {
 }
 
 /// Brings the operands into a form that leaves can work with, and cuts.
-fn product<T: Real>(isa: Isa, a: View<T>, b: View<T>, write: Write, finish: Option<(&[T], Activation)>, c: ViewMut<T>) {
+fn product<T: Real>(
+    isa: Isa,
+    a: View<T>,
+    b: View<T>,
+    precision: Precision,
+    write: Write,
+    finish: Option<(&[T], Activation)>,
+    c: ViewMut<T>,
+) {
     let ((m, k), n) = (a.dim(), b.ncols());
     assert!(b.nrows() == k && c.dim() == (m, n), "gemm: {:?} · {:?} into {:?}", a.dim(), b.dim(), c.dim());
     if m == 0 || n == 0 {
         return;
     }
     if k == 0 || !c.is_standard_layout() {
-        return odd(isa, a, b, write, finish, c);
+        return odd(isa, a, b, precision, write, finish, c);
     }
     let (mut copy_a, mut copy_b) = (None, None);
     let (a, b) = (operand(a, &mut copy_a), operand(b, &mut copy_b));
     let fresh = write == Write::Set;
-    let whole = Part { isa, size: [m, n, k], a, packed: None, b, fresh, finish, flip: false, thin: false };
-    if thin::is_thin([m, n, k], b.column == 1) {
+    let whole = Part { isa, precision, size: [m, n, k], a, packed: None, b, fresh, finish, flip: false, thin: false };
+    // What is rounded is a copy: the packed one.
+    let in_place = precision == Precision::Single;
+    if in_place && thin::is_thin([m, n, k], b.column == 1) {
         Part { thin: true, ..whole }.run(c);
     } else if n >= PACKS {
         whole.blocks(c);
-    } else if a.column == 1 {
+    } else if in_place && a.column == 1 {
         whole.run(c);
     } else if b.column == 1 && m >= PACKS && finish.is_none() {
         // Few columns, and A by columns: as Cᵀ = Bᵀ · Aᵀ, nothing that is large has to be turned.
@@ -89,10 +100,18 @@ fn product<T: Real>(isa: Isa, a: View<T>, b: View<T>, write: Write, finish: Opti
 }
 
 /// The rare cases: no terms at all, or a result whose rows are not contiguous.
-fn odd<T: Real>(isa: Isa, a: View<T>, b: View<T>, write: Write, finish: Option<(&[T], Activation)>, mut c: ViewMut<T>) {
+fn odd<T: Real>(
+    isa: Isa,
+    a: View<T>,
+    b: View<T>,
+    precision: Precision,
+    write: Write,
+    finish: Option<(&[T], Activation)>,
+    mut c: ViewMut<T>,
+) {
     let mut sums = Array2::zeros(c.dim());
     if !b.is_empty() {
-        product(isa, a, b, Write::Set, None, sums.view_mut());
+        product(isa, a, b, precision, Write::Set, None, sums.view_mut());
     }
     match write {
         Write::Set => c.assign(&sums),
@@ -146,6 +165,7 @@ impl<'a, T> Operand<'a, T> {
 #[derive(Clone, Copy)]
 pub struct Part<'a, T> {
     isa: Isa,
+    precision: Precision,
     /// `m`, `n`, and the terms.
     size: [usize; 3],
     a: Operand<'a, T>,
@@ -176,7 +196,7 @@ impl<T: Real> Part<'_, T> {
                 for k0 in (0..k).step_by(steps) {
                     let (rows, steps) = (rows.min(m - i), steps.min(k - k0));
                     let a = self.a.from(i, k0);
-                    pack_parallel(self.isa, a, rows, steps, block);
+                    pack_parallel(self.isa, self.precision, a, rows, steps, block);
                     let last = k0 + steps == k;
                     let c = c.view_mut();
                     let c = if self.flip { c } else { c.split_at(Axis(0), i).1.split_at(Axis(0), rows).0 };
@@ -239,16 +259,16 @@ impl<T: Real> Part<'_, T> {
 }
 
 /// Packs a block of `A`, in halves of whole strips.
-fn pack_parallel<T: Real>(isa: Isa, a: Operand<T>, m: usize, steps: usize, block: &mut [T]) {
+fn pack_parallel<T: Real>(isa: Isa, precision: Precision, a: Operand<T>, m: usize, steps: usize, block: &mut [T]) {
     let [mr, _] = T::tile(isa);
     if m * steps <= PACK_PIECE || m <= 2 * mr || rayon::current_num_threads() == 1 {
-        return T::pack(isa, a, m, steps, block);
+        return T::pack(isa, precision, a, m, steps, block);
     }
     let half = (m / 2).next_multiple_of(mr);
     let (block1, block2) = block.split_at_mut(half / mr * pack::strip_len(steps, mr));
     rayon::join(
-        || pack_parallel(isa, a, half, steps, block1),
-        || pack_parallel(isa, a.from(half, 0), m - half, steps, block2),
+        || pack_parallel(isa, precision, a, half, steps, block1),
+        || pack_parallel(isa, precision, a.from(half, 0), m - half, steps, block2),
     );
 }
 
@@ -271,14 +291,19 @@ mod tests {
         Array2::from_shape_fn((rows, columns), |place| T::of(number(place)))
     }
 
-    /// Small integers multiply and add exactly, so the comparison is exact in any order.
+    /// All kinds of product that this CPU computes.
+    fn kinds() -> impl Iterator<Item = (Isa, Precision)> {
+        Isa::available().into_iter().flat_map(|isa| Precision::ALL.map(|precision| (isa, precision)))
+    }
+
+    /// Small integers are bfloat16, and multiply and add exactly, so the comparison is exact in any order.
     fn agrees<T: Real>([m, k, n]: [usize; 3], [transpose_a, transpose_b, transpose_c]: [bool; 3]) {
         let (a, b) = (if transpose_a { matrix(k, m, 1) } else { matrix::<T>(m, k, 1) }, matrix::<T>(k, n, 2));
         let a = if transpose_a { a.t() } else { a.view() };
         let bt = b.t().as_standard_layout().into_owned();
         let b = if transpose_b { bt.t() } else { b.view() };
         let bias: Vec<T> = (0..n).map(|j| T::of(j as f64)).collect();
-        for isa in Isa::available() {
+        for (isa, precision) in kinds() {
             for write in [Write::Set, Write::Add] {
                 for finish in [None, Some((&bias[..], Activation::Relu))] {
                     let before = match write {
@@ -293,9 +318,9 @@ mod tests {
                     let mut rows = before.clone();
                     let mut columns = before.t().as_standard_layout().into_owned();
                     let ours = if transpose_c { columns.view_mut().reversed_axes() } else { rows.view_mut() };
-                    product(isa, a, b, write, finish, ours);
+                    product(isa, a, b, precision, write, finish, ours);
                     let ours = if transpose_c { columns.t() } else { rows.view() };
-                    assert_eq!(ours, expected, "{isa}: {m}×{k} · {k}×{n}, {write:?}");
+                    assert_eq!(ours, expected, "{isa} {precision}: {m}×{k} · {k}×{n}, {write:?}");
                 }
             }
         }
@@ -331,28 +356,72 @@ mod tests {
         let b = tall.slice(ndarray::s![50..;-1, ..;2]).slice(ndarray::s![..10, ..]).to_owned();
         let b = b.slice(ndarray::s![..;-1, ..]);
         let (mut ours, mut expected) = (Array2::zeros((5, 15)), Array2::zeros((5, 15)));
-        gemm(a, b, Write::Set, ours.view_mut());
+        gemm(a, b, Precision::Single, Write::Set, ours.view_mut());
         naive(a, b, Write::Set, expected.view_mut());
         assert_eq!(ours, expected);
     }
 
     /// What a product of numbers that do round looks like, for a number of threads and an instruction set.
-    fn bits(isa: Isa, threads: usize, transpose_b: bool) -> Vec<u32> {
+    fn bits((isa, precision): (Isa, Precision), threads: usize, transpose_b: bool) -> Vec<u32> {
         let (a, b) = (matrix::<f32>(130, 350, 5) / 3.0, matrix::<f32>(350, 150, 6) / 7.0);
         let bt = b.t().as_standard_layout().into_owned();
         let b = if transpose_b { bt.t() } else { b.view() };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let mut c = Array2::zeros((130, 150));
-        pool.install(|| product(isa, a.view(), b, Write::Set, None, c.view_mut()));
+        pool.install(|| product(isa, a.view(), b, precision, Write::Set, None, c.view_mut()));
         c.iter().map(|c: &f32| c.to_bits()).collect()
     }
 
     #[test]
     fn the_bits_depend_neither_on_threads_nor_on_the_instruction_set_nor_on_the_layout() {
-        let expected = bits(Isa::available()[0], 1, false);
-        for isa in Isa::available() {
-            for (threads, transpose_b) in [(1, false), (2, true), (3, false), (16, true)] {
-                assert!(bits(isa, threads, transpose_b) == expected, "{isa}, {threads} threads");
+        for precision in Precision::ALL {
+            let expected = bits((Isa::available()[0], precision), 1, false);
+            for isa in Isa::available() {
+                for (threads, transpose_b) in [(1, false), (2, true), (3, false), (16, true)] {
+                    let same = bits((isa, precision), threads, transpose_b) == expected;
+                    assert!(same, "{isa} {precision}, {threads} threads");
+                }
+            }
+        }
+    }
+
+    /// Numbers in ±1 with all their bits, and some that are near no bfloat16.
+    fn random(rows: usize, columns: usize, seed: u64) -> Array2<f32> {
+        use rand::{RngExt, SeedableRng};
+        let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        Array2::from_shape_simple_fn((rows, columns), || generator.random_range(-1.0..1.0))
+    }
+
+    #[test]
+    fn a_product_in_bf16_is_that_of_the_rounded_operands() {
+        for (m, k, n) in [(1, 70, 90), (33, 1, 50), (13, 300, 20), (70, 301, 130)] {
+            let (a, b) = (random(m, k, 1), random(k, n, 2));
+            let rounded = [&a, &b].map(|x| x.mapv(Real::to_bf16));
+            for isa in Isa::available() {
+                let (mut ours, mut expected) = (Array2::zeros((m, n)), Array2::zeros((m, n)));
+                product(isa, a.view(), b.view(), Precision::Bf16, Write::Set, None, ours.view_mut());
+                let [a, b] = &rounded;
+                product(isa, a.view(), b.view(), Precision::Single, Write::Set, None, expected.view_mut());
+                assert_eq!(ours, expected, "{isa}: {m}×{k} · {k}×{n}");
+            }
+        }
+    }
+
+    /// The bound that [`Precision::Bf16`] states, and for the sums in `f32` a rounding of 2⁻²⁴ for each term.
+    #[test]
+    fn a_product_in_bf16_is_as_accurate_as_stated() {
+        for (m, k, n) in [(5, 1, 64), (2, 64, 40), (64, 20, 100), (40, 784, 70)] {
+            let (a, b) = (random(m, k, 3), random(k, n, 4));
+            let [a64, b64] = [&a, &b].map(|x| x.mapv(f64::from));
+            let (exact, size) = (a64.dot(&b64), a64.mapv(f64::abs).dot(&b64.mapv(f64::abs)));
+            for isa in Isa::available() {
+                let mut ours = Array2::zeros((m, n));
+                product(isa, a.view(), b.view(), Precision::Bf16, Write::Set, None, ours.view_mut());
+                for ((ours, exact), size) in ours.iter().zip(&exact).zip(&size) {
+                    let error = (f64::from(*ours) - exact).abs();
+                    let bound = (2f64.powi(-7) + k as f64 * 2f64.powi(-23)) * size;
+                    assert!(error <= bound, "{isa}: {m}×{k} · {k}×{n}, {error} > {bound}");
+                }
             }
         }
     }

@@ -8,8 +8,8 @@
 )]
 
 use super::Operand;
-use crate::Real;
 use crate::kernels::simd::Lanes;
+use crate::{Precision, Real};
 
 /// Rows of the next strip where so many are left: a full tile, or the largest smaller one there is.
 #[inline(always)]
@@ -47,6 +47,7 @@ pub(super) fn packed_len(m: usize, steps: usize, mr: usize) -> usize {
 #[inline(always)]
 pub(super) fn pack_strips<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize>(
     simd: S,
+    precision: Precision,
     a: Operand<T>,
     m: usize,
     steps: usize,
@@ -62,6 +63,7 @@ pub(super) fn pack_strips<T: Real, S: Lanes<T, N>, const N: usize, const MR: usi
             1 => pack_strip::<T, S, N, 1>(simd, a, steps, strip),
             _ => pack_strip::<T, S, N, MR>(simd, a, steps, strip),
         }
+        round(precision, &mut strip[..steps * height]);
         i += height;
     }
 }
@@ -182,6 +184,17 @@ pub(super) fn pack_panel<T: Real, S: Lanes<T, N>, const N: usize, const NV: usiz
         let column = &b.data[j * b.column..][..steps];
         for k in if j < width - width % N { whole } else { 0 }..steps {
             panel[k * N * NV + j] = column[k];
+        }
+    }
+}
+
+/// Rounds a copy that was just made and lies in the cache: a loop of its own takes less than the registers it would cost
+/// among the loads and stores above.
+#[inline(always)]
+pub(super) fn round<T: Real>(precision: Precision, copy: &mut [T]) {
+    if precision == Precision::Bf16 {
+        for x in copy {
+            *x = x.to_bf16();
         }
     }
 }
