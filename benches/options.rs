@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_filter_chooses_by_name_and_the_ladder_is_one_product() {
         assert_eq!(parse("").unwrap().problems(), Problem::all());
-        assert_eq!(parse("784x400").unwrap().problems().len(), 2);
+        assert_eq!(parse("784x400").unwrap().problems().len(), 4);
         assert!(parse("no such").is_err() && parse("nothing").unwrap().problems().is_empty());
         assert_eq!(parse("--ladder a.svg").unwrap().problems(), [Problem::of_ladder()]);
     }

@@ -96,7 +96,7 @@ mod tests {
                 "     m     n     k       naive    ours  slow & sure    fast    peak  share   × best",
                 "   512   512   512         1.0    67.5         20.0    75.0   200.0  0.338    0.900 fast",
                 "   512   512   512           –    67.5         20.0    75.0   200.0  0.338    0.900 fast",
-                "geometric mean                                                      0.338    0.900",
+                "geometric mean                                                       0.338    0.900",
             ]
         );
     }
