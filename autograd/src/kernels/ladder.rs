@@ -88,7 +88,7 @@ pub fn blocked<T: Real>(a: View<T>, b: View<T>, mut c: ViewMut<T>) {
     }
 }
 
-/// Our [`gemm`] on one thread.
+/// Our [`gemm()`] on one thread.
 ///
 /// Carried to its end, the idea of the last rung: a tile of `C` stays in registers while the whole sum runs, so that each
 /// number that is loaded serves many multiply–adds; and each instruction does 4 to 16 of them, as the CPU can. What a tile reads is first packed, that is, copied together in the order of reading.
@@ -101,7 +101,7 @@ pub fn packed<T: Real>(a: View<T>, b: View<T>, c: ViewMut<T>) {
     }
 }
 
-/// Our [`gemm`] as it is called everywhere else: cut into pieces, which all threads of the pool share.
+/// Our [`gemm()`] as it is called everywhere else: cut into pieces, which all threads of the pool share.
 pub fn parallel<T: Real>(a: View<T>, b: View<T>, c: ViewMut<T>) {
     gemm(a, b, Precision::Single, Write::Set, c);
 }
