@@ -91,7 +91,8 @@ pub fn blocked<T: Real>(a: View<T>, b: View<T>, mut c: ViewMut<T>) {
 /// Our [`gemm()`] on one thread.
 ///
 /// Carried to its end, the idea of the last rung: a tile of `C` stays in registers while the whole sum runs, so that each
-/// number that is loaded serves many multiply–adds; and each instruction does 4 to 16 of them, as the CPU can. What a tile reads is first packed, that is, copied together in the order of reading.
+/// number that is loaded serves many multiply–adds; and each instruction does 4 to 16 of them, as the CPU can. What a tile
+/// reads is first packed, that is, copied together in the order of reading.
 pub fn packed<T: Real>(a: View<T>, b: View<T>, c: ViewMut<T>) {
     static ONE_THREAD: LazyLock<ThreadPool> =
         LazyLock::new(|| ThreadPoolBuilder::new().num_threads(1).build().expect("one thread can be started"));
