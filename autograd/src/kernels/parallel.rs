@@ -1,5 +1,5 @@
 //! How work is divided among threads: by the problem, never by the number of threads, so that a result has the same
-//! bits on every machine.
+//! bits on every machine. (A product of matrices may be left whole for one thread: its bits do not depend on the cut.)
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -1,9 +1,10 @@
 //! The one product of matrices. A transposed operand is only a view with other strides, so the forward pass, `dx` and
 //! `dw` are one function, at one speed.
 //!
-//! From the inside: `tile.rs` keeps a few rows and columns of `C` in registers while `k` runs; `leaf.rs` walks over the
-//! tiles of a piece of `C` so that what they read stays in the caches; here the product is cut into such pieces, which
-//! are computed in parallel. Every element of `C` is one chain of fused multiply–adds in the order of `k`. So the result
+//! From the inside: `tile.rs` keeps a few rows and columns of `C` in registers while `k` runs; `pack.rs` copies what tiles
+//! read into streams; `leaf.rs` walks over the tiles of a piece of `C` so that those stay in the caches; here the product
+//! is cut into such pieces, which are computed in parallel. `thin.rs` does without all of this where nothing is read
+//! twice. Every element of `C` is one chain of fused multiply–adds in the order of `k`. So the result
 //! has the same bits for any cut, any tile, any instruction set, and any number of threads.
 
 mod leaf;
@@ -29,17 +30,18 @@ const BLOCK: usize = 1 << 16;
 const ROWS: usize = 512;
 /// Columns of `C` that pay for packing `A`.
 const PACKS: usize = 64;
-/// Multiply–adds in a piece, at most: some 5 µs on one core. Smaller ones would not pay for being handed out.
+/// Multiply–adds in a piece, at most: some 10 µs on one core. Smaller ones would not pay for being handed out.
 const PIECE: usize = 1 << 19;
+/// The same without tiles, where the memory limits and each takes longer.
+const THIN_PIECE: usize = 1 << 18;
 /// Numbers that one thread packs, at most.
 const PACK_PIECE: usize = 1 << 13;
-/// The same where the memory limits, and each takes longer.
-const THIN_PIECE: usize = 1 << 18;
 
 /// `C = A · B` or `C += A · B`, for `A` of shape `[m, k]`, `B` of `[k, n]` and `C` of `[m, n]`.
 ///
-/// Any strides will do; operands that are contiguous, by rows or by columns, are not copied. With [`Precision::Bf16`], they
-/// are rounded to bfloat16, and their products, which are exact then in `f32`, are summed as any others.
+/// Any strides will do; operands that are contiguous neither by rows nor by columns are copied first. With
+/// [`Precision::Bf16`] operands are rounded to bfloat16; their products, which are then exact in `f32`, are summed as any
+/// others.
 ///
 /// # Panics
 /// If the shapes do not fit.
@@ -61,7 +63,7 @@ fn isa() -> Isa {
     Isa::choose().unwrap_or_else(|problem| panic!("{problem}"))
 }
 
-/// Brings the operands into a form that leaves can work with, and cuts.
+/// Chooses how a product is computed.
 fn product<T: Real>(
     isa: Isa,
     a: View<T>,
@@ -336,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn agrees_with_the_definition_where_it_is_cut_in_leaves_and_blocks() {
+    fn agrees_with_the_definition_where_it_is_cut_in_pieces_and_blocks() {
         for t in [[false; 3], [true, false, false], [false, true, false], [true, true, false]] {
             agrees::<f32>([130, 350, 150], t);
             agrees::<f32>([300, 40, 130], t);
