@@ -1,7 +1,7 @@
 //! A training step of a given model and batch size, ready to be repeated.
 
 use autograd::Grads;
-use datasets::{Images, Pixels};
+use datasets::{Images, Pixels, Size};
 use vae::checkpoint::Model;
 use vae::config::Config;
 use vae::noise::{Purpose, fill_normal};
@@ -24,8 +24,8 @@ impl Training {
     pub fn new(config: Config) -> Training {
         let batch = config.batch;
         let pixels = (0..batch * 784).map(|k| (k * 7919 % 256) as u8).collect();
-        let images = Images::new(pixels, 28, 28, vec![0; batch]).expect("as many pixels as images");
-        let model = Model::new(config, 28, 28);
+        let images = Images::new(pixels, Size::grey(28, 28), vec![0; batch]).expect("as many pixels as images");
+        let model = Model::new(config, Size::grey(28, 28));
         Training {
             step: Step::record(&model.vae, &model.params, batch, 1.0, model.config.precision),
             grads: Grads::zeros(&model.params),

@@ -35,13 +35,13 @@ impl<'a> Batch<'a> {
         self.indices.iter().map(move |&i| images.label(i as usize))
     }
 
-    /// Writes the images to the rows of the matrix `into`, `[batch, pixels]`, without allocating anything.
+    /// Writes the images to the rows of the matrix `into`, `[batch, numbers in an image]`, without allocating anything.
     ///
     /// Only [`Pixels::Dynamic`] draws from `randomness`.
     ///
     /// # Panics
     ///
-    /// If `into` is not `[len, pixels_per_image]`.
+    /// If `into` is not `[len, size.count()]`.
     pub fn write_to<T: Float>(&self, pixels: Pixels, randomness: &mut (impl Rng + ?Sized), into: ArrayViewMut2<'_, T>) {
         let black_or_white = |on: bool| if on { T::one() } else { T::zero() };
         match pixels {
@@ -58,7 +58,7 @@ impl<'a> Batch<'a> {
 
     /// Gathers the images, each pixel `u` as `value(u)`, row after row so that random draws have a fixed order.
     fn fill<T>(&self, mut into: ArrayViewMut2<'_, T>, mut value: impl FnMut(u8) -> T) {
-        let expected = (self.len(), self.images.pixels_per_image());
+        let expected = (self.len(), self.images.size().count());
         assert_eq!(into.dim(), expected, "the matrix (left) does not have the shape of the batch (right)");
         for (mut row, &i) in into.rows_mut().into_iter().zip(self.indices) {
             let image = self.images.image(i as usize);
@@ -78,17 +78,17 @@ fn float<T: Float>(u: u8) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator;
+    use crate::{Size, generator};
     use ndarray::{Array2, array};
 
     /// One image of 1 × 256 that holds every grey level.
     fn ramp() -> Images {
-        Images::new((0..=255).collect(), 1, 256, vec![7]).unwrap()
+        Images::new((0..=255).collect(), Size::grey(1, 256), vec![7]).unwrap()
     }
 
     /// The matrix of all of `images`, in order.
     fn matrix<T: Float>(images: &Images, pixels: Pixels, randomness: &mut impl Rng) -> Array2<T> {
-        let mut matrix = Array2::from_elem((images.len(), images.pixels_per_image()), T::nan());
+        let mut matrix = Array2::from_elem((images.len(), images.size().count()), T::nan());
         let batches = images.in_order(images.len());
         batches.iter().next().unwrap().write_to(pixels, randomness, matrix.view_mut());
         matrix
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn dynamic_pixels_are_zero_or_one_with_the_mean_of_their_grey_level() {
         let (n, grey) = (20_000, 51);
-        let images = Images::new([0, grey, 255].repeat(n), 1, 3, vec![0; n]).unwrap();
+        let images = Images::new([0, grey, 255].repeat(n), Size::grey(1, 3), vec![0; n]).unwrap();
         let pixels = matrix::<f64>(&images, Pixels::Dynamic, &mut generator(1, "test", 0));
         assert!(pixels.iter().all(|&pixel| pixel == 0.0 || pixel == 1.0));
         assert!(pixels.column(0).iter().all(|&pixel| pixel == 0.0));
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn rows_and_labels_follow_the_indices() {
-        let images = Images::new(vec![0, 255, 255, 0, 255, 255], 1, 2, vec![5, 6, 7]).unwrap();
+        let images = Images::new(vec![0, 255, 255, 0, 255, 255], Size::grey(1, 2), vec![5, 6, 7]).unwrap();
         let batch = Batch::new(&images, &[2, 0]);
         let mut matrix = Array2::<f32>::zeros((2, 2));
         batch.write_to(Pixels::Grey, &mut generator(1, "test", 0), matrix.view_mut());
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_matrix_in_column_order_gets_the_same_draws() {
-        let images = Images::new(vec![128; 60], 2, 5, vec![0; 6]).unwrap();
+        let images = Images::new(vec![128; 60], Size::grey(2, 5), vec![0; 6]).unwrap();
         let rows = matrix::<f32>(&images, Pixels::Dynamic, &mut generator(1, "test", 0));
         let mut columns = Array2::<f32>::zeros((10, 6)).reversed_axes();
         let batches = images.in_order(6);

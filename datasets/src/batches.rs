@@ -80,10 +80,11 @@ fn shuffle(order: &mut [u32], randomness: &mut impl Rng) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Size;
     use proptest::prelude::*;
 
     fn images(n: usize) -> Images {
-        Images::new(vec![0; n], 1, 1, vec![0; n]).unwrap()
+        Images::new(vec![0; n], Size::grey(1, 1), vec![0; n]).unwrap()
     }
 
     fn order(batches: &Batches<'_>) -> Vec<u32> {

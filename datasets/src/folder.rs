@@ -1,7 +1,7 @@
 //! A data set in a folder, in MNIST's four files: Fashion-MNIST and KMNIST come that way too.
 
 use crate::pair::join;
-use crate::{Dataset, Error, Images, Result, idx};
+use crate::{Dataset, Error, Result, idx};
 use std::path::{Path, PathBuf};
 
 /// Reads a data set from the folder `dir`.
@@ -19,10 +19,9 @@ pub fn from_folder(dir: &Path) -> Result<Dataset> {
     }
     let train = join(read(dir, "train-images-idx3-ubyte")?, read(dir, "train-labels-idx1-ubyte")?)?;
     let test = join(read(dir, "t10k-images-idx3-ubyte")?, read(dir, "t10k-labels-idx1-ubyte")?)?;
-    let size = |images: &Images| (images.height(), images.width());
-    if size(&train) != size(&test) {
-        let ((h, w), (test_h, test_w)) = (size(&train), size(&test));
-        return Err(Error::new(dir, format!("training images are {h} × {w}, but test images are {test_h} × {test_w}")));
+    if train.size() != test.size() {
+        let (train, test) = (train.size(), test.size());
+        return Err(Error::new(dir, format!("training images are {train}, but test images are {test}")));
     }
     Ok(Dataset { train, test })
 }
@@ -42,6 +41,7 @@ mod tests {
     use super::*;
     use crate::encode::{encode, gzip};
     use crate::idx::{Elements, Idx};
+    use crate::{Images, Size};
     use std::fs;
     use tempfile::TempDir;
 
@@ -73,8 +73,8 @@ mod tests {
     #[test]
     fn a_folder_gives_its_images_and_labels() {
         let data = from_folder(folder().path()).unwrap();
-        assert_eq!(data.train, Images::new(vec![0, 1, 2, 3, 4, 5], 2, 1, vec![0, 1, 2]).unwrap());
-        assert_eq!(data.test, Images::new(vec![0, 1, 2, 3], 2, 1, vec![0, 1]).unwrap());
+        assert_eq!(data.train, Images::new(vec![0, 1, 2, 3, 4, 5], Size::grey(2, 1), vec![0, 1, 2]).unwrap());
+        assert_eq!(data.test, Images::new(vec![0, 1, 2, 3], Size::grey(2, 1), vec![0, 1]).unwrap());
     }
 
     #[test]

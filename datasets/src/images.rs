@@ -1,16 +1,61 @@
 //! Labelled images of one size, in memory.
 
 use crate::Batches;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// `n` grey images of `height × width` pixels and their `n` labels.
+/// The measures of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Size {
+    /// Rows of pixels.
+    pub height: usize,
+    /// Columns of pixels.
+    pub width: usize,
+    /// Numbers in a pixel: 1 for grey images, 3 (red, green, blue) for coloured ones.
+    pub channels: usize,
+}
+
+impl Size {
+    /// The size of grey images.
+    pub const fn grey(height: usize, width: usize) -> Size {
+        Size { height, width, channels: 1 }
+    }
+
+    /// Numbers in an image, `height × width × channels`: 784 for MNIST.
+    ///
+    /// # Panics
+    ///
+    /// If that overflows; the size of [`Images`] never does.
+    pub fn count(self) -> usize {
+        self.checked_count().expect("an image fits in memory")
+    }
+
+    /// Numbers in an image; `None` if they are more than can be counted.
+    pub fn checked_count(self) -> Option<usize> {
+        self.height.checked_mul(self.width)?.checked_mul(self.channels)
+    }
+}
+
+impl fmt::Display for Size {
+    /// `28 × 28`, or `32 × 32 × 3` for a coloured image.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Size { height, width, channels } = self;
+        match channels {
+            1 => write!(f, "{height} × {width}"),
+            _ => write!(f, "{height} × {width} × {channels}"),
+        }
+    }
+}
+
+/// `n` images of one size and their `n` labels.
 ///
-/// A pixel is one byte, 0 to 255; images follow one another, each row by row. In MNIST 0 is the paper and 255 the ink.
+/// Each number of a pixel is one byte, 0 to 255. Images follow one another, each row by row, and in a row pixel by pixel. In
+/// MNIST 0 is the paper and 255 the ink.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Images {
     pixels: Vec<u8>,
-    height: usize,
-    width: usize,
+    size: Size,
     labels: Vec<u8>,
 }
 
@@ -24,16 +69,19 @@ pub struct Dataset {
 }
 
 impl Images {
-    /// Images from their `pixels`, `[n, height, width]` in row-major order, and `n` `labels`.
+    /// Images from their `pixels`, `[n, height, width, channels]` in row-major order, and `n` `labels`.
     ///
     /// # Errors
     ///
-    /// What is wrong, on one line: no pixels in an image, no images, more images than a `u32` counts, or lengths that
-    /// do not fit together.
-    pub fn new(pixels: Vec<u8>, height: usize, width: usize, labels: Vec<u8>) -> Result<Self, String> {
+    /// What is wrong, on one line: no pixels in an image, neither 1 nor 3 channels, no images, more images than a `u32`
+    /// counts, or lengths that do not fit together.
+    pub fn new(pixels: Vec<u8>, size: Size, labels: Vec<u8>) -> Result<Self, String> {
         let n = labels.len();
-        if height == 0 || width == 0 {
-            return Err(format!("images of {height} × {width} have no pixels"));
+        if size.height == 0 || size.width == 0 {
+            return Err(format!("images of {size} have no pixels"));
+        }
+        if ![1, 3].contains(&size.channels) {
+            return Err(format!("expected images of 1 or 3 channels, found {}", size.channels));
         }
         if n == 0 {
             return Err("there are no images".into());
@@ -41,10 +89,10 @@ impl Images {
         if u32::try_from(n).is_err() {
             return Err(format!("{n} images are more than the {} that can be numbered", u32::MAX));
         }
-        if height.checked_mul(width).and_then(|size| size.checked_mul(n)) != Some(pixels.len()) {
-            return Err(format!("{n} images of {height} × {width} are not {} pixels", pixels.len()));
+        if size.checked_count().and_then(|count| count.checked_mul(n)) != Some(pixels.len()) {
+            return Err(format!("{n} images of {size} are not {} numbers", pixels.len()));
         }
-        Ok(Self { pixels, height, width, labels })
+        Ok(Self { pixels, size, labels })
     }
 
     /// The number of images.
@@ -57,29 +105,19 @@ impl Images {
         self.labels.is_empty()
     }
 
-    /// Rows of pixels in an image.
-    pub fn height(&self) -> usize {
-        self.height
+    /// The size of every image.
+    pub fn size(&self) -> Size {
+        self.size
     }
 
-    /// Columns of pixels in an image.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
-    /// `height × width`: 784 for MNIST.
-    pub fn pixels_per_image(&self) -> usize {
-        self.height * self.width
-    }
-
-    /// The pixels of image `i`, row by row.
+    /// The numbers of image `i`, row by row, and in a row pixel by pixel.
     ///
     /// # Panics
     ///
     /// If there is no image `i`.
     pub fn image(&self, i: usize) -> &[u8] {
-        let size = self.pixels_per_image();
-        &self.pixels[i * size..][..size]
+        let count = self.size.count();
+        &self.pixels[i * count..][..count]
     }
 
     /// The label of image `i`: for MNIST the digit, 0 to 9.
@@ -99,7 +137,7 @@ impl Images {
     /// Keeps the first `n` images and frees the memory of the others; does nothing if there are no more than `n`.
     pub fn truncate(&mut self, n: usize) {
         let n = n.min(self.len());
-        self.pixels.truncate(n * self.pixels_per_image());
+        self.pixels.truncate(n * self.size.count());
         self.pixels.shrink_to_fit();
         self.labels.truncate(n);
         self.labels.shrink_to_fit();
@@ -127,7 +165,7 @@ impl Images {
 impl fmt::Debug for Images {
     /// The measures only: nobody wants to read 47 million pixels.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Images({} × {} × {})", self.len(), self.height, self.width)
+        write!(f, "Images({} × {})", self.len(), self.size)
     }
 }
 
@@ -137,29 +175,33 @@ mod tests {
 
     /// Three images of 1 × 2.
     fn three() -> Images {
-        Images::new(vec![10, 11, 20, 21, 30, 31], 1, 2, vec![1, 2, 3]).unwrap()
+        Images::new(vec![10, 11, 20, 21, 30, 31], Size::grey(1, 2), vec![1, 2, 3]).unwrap()
     }
 
     #[test]
     fn an_image_is_its_own_pixels_and_label() {
         let images = three();
-        assert_eq!((images.len(), images.height(), images.width(), images.pixels_per_image()), (3, 1, 2, 2));
+        assert_eq!((images.len(), images.size(), images.size().count()), (3, Size::grey(1, 2), 2));
         assert_eq!((images.image(0), images.label(0)), (&[10, 11][..], 1));
         assert_eq!((images.image(2), images.label(2)), (&[30, 31][..], 3));
     }
 
     #[test]
     fn lengths_that_do_not_fit_are_refused() {
-        assert_eq!(Images::new(vec![0; 5], 1, 2, vec![0; 3]).unwrap_err(), "3 images of 1 × 2 are not 5 pixels");
-        Images::new(vec![0; 6], 1, 2, vec![0; 2]).unwrap_err();
-        Images::new(vec![0; 8], usize::MAX, 2, vec![0; 2]).unwrap_err();
+        let problem = |pixels, size, n| Images::new(vec![0; pixels], size, vec![0; n]).unwrap_err();
+        assert_eq!(problem(5, Size::grey(1, 2), 3), "3 images of 1 × 2 are not 5 numbers");
+        problem(6, Size::grey(1, 2), 2);
+        problem(8, Size::grey(usize::MAX, 2), 2);
+        assert_eq!(problem(5, Size { height: 1, width: 2, channels: 3 }, 1), "1 images of 1 × 2 × 3 are not 5 numbers");
+        let two = Size { height: 1, width: 1, channels: 2 };
+        assert_eq!(problem(2, two, 1), "expected images of 1 or 3 channels, found 2");
     }
 
     #[test]
     fn images_without_pixels_and_no_images_are_refused() {
-        assert_eq!(Images::new(vec![], 0, 2, vec![0]).unwrap_err(), "images of 0 × 2 have no pixels");
-        assert_eq!(Images::new(vec![], 2, 0, vec![0]).unwrap_err(), "images of 2 × 0 have no pixels");
-        assert_eq!(Images::new(vec![], 1, 2, vec![]).unwrap_err(), "there are no images");
+        assert_eq!(Images::new(vec![], Size::grey(0, 2), vec![0]).unwrap_err(), "images of 0 × 2 have no pixels");
+        assert_eq!(Images::new(vec![], Size::grey(2, 0), vec![0]).unwrap_err(), "images of 2 × 0 have no pixels");
+        assert_eq!(Images::new(vec![], Size::grey(1, 2), vec![]).unwrap_err(), "there are no images");
     }
 
     #[test]
@@ -168,7 +210,7 @@ mod tests {
         images.truncate(5);
         assert_eq!(images, three());
         images.truncate(2);
-        assert_eq!(images, Images::new(vec![10, 11, 20, 21], 1, 2, vec![1, 2]).unwrap());
+        assert_eq!(images, Images::new(vec![10, 11, 20, 21], Size::grey(1, 2), vec![1, 2]).unwrap());
         images.truncate(0);
         assert!(images.is_empty());
         assert_eq!(images.in_order(4).iter().count(), 0);

@@ -9,7 +9,7 @@
 //! | `mnist.rs`   | the four MNIST files inside this crate → [`Dataset`]                   |
 //! | `folder.rs`  | the same four names in a folder (Fashion-MNIST, KMNIST) → [`Dataset`]  |
 //! | `batches.rs` | [`Images`] → one epoch of shuffled batches                             |
-//! | `batch.rs`   | a batch → a `[batch, pixels]` matrix of floats                         |
+//! | `batch.rs`   | a batch → a `[batch, numbers]` matrix of floats                        |
 //! | `pixels.rs`  | a byte → a grey level, or a black or white pixel ([`Pixels`])          |
 //! | `random.rs`  | seed, purpose and step → a random [`generator`]                        |
 //!
@@ -24,7 +24,7 @@
 //!
 //! let (seed, epoch) = (1, 0);
 //! let mut noise = generator(seed, "binarise", epoch);
-//! let mut matrix = Array2::<f32>::zeros((128, data.train.pixels_per_image()));
+//! let mut matrix = Array2::<f32>::zeros((128, data.train.size().count()));
 //! for batch in &data.train.batches(128, seed, epoch) {
 //!     // The last batch is smaller: 60 000 = 468 × 128 + 96.
 //!     let rows = matrix.slice_mut(ndarray::s![..batch.len(), ..]);
@@ -50,7 +50,7 @@ pub use batch::Batch;
 pub use batches::{BatchIter, Batches};
 pub use error::{Error, Result};
 pub use folder::from_folder;
-pub use images::{Dataset, Images};
+pub use images::{Dataset, Images, Size};
 pub use mnist::mnist;
 pub use pixels::Pixels;
 pub use rand_chacha::ChaCha8Rng as Generator;

@@ -30,7 +30,7 @@ fn built_in() -> Result<Dataset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Images;
+    use crate::{Images, Size};
     use flate2::read::GzDecoder;
     use sha2::{Digest, Sha256};
     use std::io::Read;
@@ -55,9 +55,9 @@ mod tests {
     #[test]
     fn mnist_has_its_known_sizes_and_first_digits() {
         let Dataset { train, test } = mnist();
-        let measures = |images: &Images| (images.len(), images.height(), images.width());
-        assert_eq!(measures(&train), (60_000, 28, 28));
-        assert_eq!(measures(&test), (10_000, 28, 28));
+        let measures = |images: &Images| (images.len(), images.size());
+        assert_eq!(measures(&train), (60_000, Size::grey(28, 28)));
+        assert_eq!(measures(&test), (10_000, Size::grey(28, 28)));
         assert_eq!(train.labels()[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
         assert_eq!(test.labels()[..10], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
         // The mean grey level of the training images is the well-known 0.1307.

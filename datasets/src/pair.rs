@@ -1,7 +1,7 @@
 //! Two IDX files, images and their labels, joined into [`Images`].
 
 use crate::idx::{Elements, Idx};
-use crate::{Error, Images, Result};
+use crate::{Error, Images, Result, Size};
 use std::path::PathBuf;
 
 /// Joins `images`, `[n, height, width]` of u8, with `labels`, `[n]` of u8; each comes with the file it was read from.
@@ -20,7 +20,7 @@ pub(crate) fn join((images_path, images): (PathBuf, Idx), (labels_path, labels):
         let problem = format!("{} labels, but {} holds {n} images", labels.len(), images_path.display());
         return Err(Error::new(labels_path, problem));
     }
-    Images::new(pixels, height, width, labels).map_err(|problem| Error::new(images_path, problem))
+    Images::new(pixels, Size::grey(height, width), labels).map_err(|problem| Error::new(images_path, problem))
 }
 
 /// The type and rank of an array, as an error tells them.

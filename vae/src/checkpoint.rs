@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use autograd::Params;
+use datasets::Size;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
@@ -20,10 +21,8 @@ use crate::noise::Purpose;
 pub struct Model {
     /// What it was trained with.
     pub config: Config,
-    /// Rows of pixels in an image.
-    pub height: usize,
-    /// Columns of pixels in an image.
-    pub width: usize,
+    /// The measures of an image.
+    pub size: Size,
     /// The layers.
     pub vae: Vae,
     /// Their numbers.
@@ -39,8 +38,7 @@ const METADATA: &str = "vae";
 #[serde(deny_unknown_fields)]
 struct Header {
     format: u32,
-    height: usize,
-    width: usize,
+    size: Size,
     config: Config,
 }
 
@@ -49,16 +47,11 @@ const FORMAT: u32 = 1;
 
 impl Model {
     /// A model for images of this size, with the initial parameters that the configuration's seed determines.
-    pub fn new(config: Config, height: usize, width: usize) -> Model {
+    pub fn new(config: Config, size: Size) -> Model {
         let mut params = Params::new();
-        let architecture = config.architecture(height * width);
+        let architecture = config.architecture(size.count());
         let vae = architecture.build(&mut params, &mut Purpose::Init.generator(config.seed, 0));
-        Model { config, height, width, vae, params }
-    }
-
-    /// Pixels per image.
-    pub fn pixels(&self) -> usize {
-        self.height * self.width
+        Model { config, size, vae, params }
     }
 
     /// Writes the file, whole or not at all.
@@ -66,8 +59,7 @@ impl Model {
     /// # Errors
     /// If it cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let &Model { height, width, ref config, .. } = self;
-        let header = Header { format: FORMAT, height, width, config: config.of_weights() };
+        let header = Header { format: FORMAT, size: self.size, config: self.config.of_weights() };
         let header = toml::to_string(&header).expect("a checked configuration has a TOML form");
         let bytes: Vec<(&str, Vec<u8>, Vec<usize>)> = self
             .params
@@ -95,7 +87,7 @@ impl Model {
         let (_, metadata) = SafeTensors::read_metadata(&file).map_err(|e| wrong(e.to_string()))?;
         let header = metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA));
         let header = header.ok_or_else(|| wrong(format!("expected a metadata entry `{METADATA}`, found none")))?;
-        let Header { format, height, width, config } = toml::from_str(header)
+        let Header { format, size, config } = toml::from_str(header)
             .map_err(|e| wrong(format!("metadata entry `{METADATA}`: {}", one_line(header, &e))))?;
         if format > FORMAT {
             return Err(wrong(format!("format {format} is newer than {FORMAT}, the newest this program reads")));
@@ -103,7 +95,7 @@ impl Model {
 
         // Before any memory is taken on the word of the header: does the file hold as many numbers as it describes?
         config.check().map_err(|e| wrong(e.to_string()))?;
-        let pixels = height.checked_mul(width).filter(|&pixels| pixels > 0);
+        let pixels = size.checked_count().filter(|&pixels| pixels > 0);
         let count = pixels.and_then(|pixels| config.architecture(pixels).count());
         let expected = count.and_then(|count| count.checked_mul(4)).filter(|&bytes| bytes <= file.len());
         if expected.is_none() {
@@ -111,7 +103,7 @@ impl Model {
             return Err(wrong(format!("{} bytes cannot hold a model of {model}", file.len())));
         }
 
-        let mut model = Model::new(config, height, width);
+        let mut model = Model::new(config, size);
         let names: Vec<String> = model.params.iter().map(|(name, _)| name.to_string()).collect();
         if let Some(extra) = tensors.names().into_iter().filter(|&name| !names.iter().any(|n| n == name)).min() {
             return Err(wrong(format!("tensor `{extra}` does not belong to this model")));
@@ -140,7 +132,7 @@ mod tests {
     use super::*;
 
     fn model() -> Model {
-        Model::new(Config { hidden: vec![5], latent: 2, threads: Some(7), ..Config::default() }, 2, 3)
+        Model::new(Config { hidden: vec![5], latent: 2, threads: Some(7), ..Config::default() }, Size::grey(2, 3))
     }
 
     /// The problem, without the path, that loading these bytes has.
@@ -169,7 +161,7 @@ mod tests {
         let loaded = Model::load(&path).unwrap();
         assert_eq!(loaded.params.flat[..], model.params.flat[..]);
         assert_eq!(loaded.config, model.config.of_weights());
-        assert_eq!((loaded.height, loaded.width), (2, 3));
+        assert_eq!(loaded.size, model.size);
         let elsewhere = Config { threads: Some(1), data: Some("x".into()), ..model.config.clone() };
         assert_eq!(saved(&Model { config: elsewhere, ..model.clone() }), saved(&loaded));
     }

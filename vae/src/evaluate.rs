@@ -84,14 +84,14 @@ impl Dimension {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use datasets::Pixels;
+    use datasets::{Pixels, Size};
 
     fn images(n: usize) -> Images {
-        Images::new((0..n * 9).map(|k| (k * 37 % 256) as u8).collect(), 3, 3, vec![0; n]).unwrap()
+        Images::new((0..n * 9).map(|k| (k * 37 % 256) as u8).collect(), Size::grey(3, 3), vec![0; n]).unwrap()
     }
 
     fn model(binarize: Pixels) -> Model {
-        Model::new(Config { hidden: vec![8], latent: 3, binarize, ..Config::default() }, 3, 3)
+        Model::new(Config { hidden: vec![8], latent: 3, binarize, ..Config::default() }, Size::grey(3, 3))
     }
 
     #[test]

@@ -16,7 +16,7 @@ const BATCH: usize = 500;
 /// If the codes have another number of dimensions than the model.
 pub fn decode(model: &Model, codes: ArrayView2<f32>) -> Array2<f32> {
     assert_eq!(codes.ncols(), model.config.latent, "codes of another model");
-    by_batches(model, codes, model.pixels(), |z| model.vae.decode(z).mean())
+    by_batches(model, codes, model.size.count(), |z| model.vae.decode(z).mean())
 }
 
 /// The means of `q(z | x)` for images given as `[n, pixels]`: `[n, latent]`.
@@ -24,7 +24,7 @@ pub fn decode(model: &Model, codes: ArrayView2<f32>) -> Array2<f32> {
 /// # Panics
 /// If the images have another number of pixels than the model.
 pub fn encode(model: &Model, images: ArrayView2<f32>) -> Array2<f32> {
-    assert_eq!(images.ncols(), model.pixels(), "images of another size than the model's");
+    assert_eq!(images.ncols(), model.size.count(), "images of another size than the model's");
     by_batches(model, images, model.config.latent, |x| model.vae.encode(x).mean)
 }
 
@@ -51,7 +51,7 @@ fn by_batches(
 
 /// The first `n` images as the model sees them: `[n, pixels]`, binarised if it was trained so.
 pub fn first_images(model: &Model, images: &Images, n: usize) -> Array2<f32> {
-    let mut x = Array2::zeros((n.min(images.len()), images.pixels_per_image()));
+    let mut x = Array2::zeros((n.min(images.len()), images.size().count()));
     let mut pixel_noise = Purpose::EvaluationBinarize.generator(model.config.seed, 0);
     if let Some(batch) = images.in_order(n.max(1)).iter().next().filter(|_| n > 0) {
         batch.write_to(model.config.binarize, &mut pixel_noise, x.view_mut());
@@ -105,9 +105,10 @@ pub fn manifold(model: &Model, side: usize) -> Array2<f32> {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use datasets::Size;
 
     fn model() -> Model {
-        Model::new(Config { hidden: vec![8], latent: 2, ..Config::default() }, 3, 3)
+        Model::new(Config { hidden: vec![8], latent: 2, ..Config::default() }, Size::grey(3, 3))
     }
 
     #[test]

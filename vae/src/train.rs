@@ -187,14 +187,14 @@ fn all_finite(numbers: &[f32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datasets::Pixels;
+    use datasets::{Pixels, Size};
 
     /// Fifty images of two kinds: a bright upper half, or a bright left half.
     fn images() -> Images {
         let bright = |i: usize, y: usize, x: usize| if i.is_multiple_of(2) { y < 2 } else { x < 2 };
         let pixel = |k: usize| if bright(k / 16, k / 4 % 4, k % 4) { 200 + (k % 50) as u8 } else { (k % 30) as u8 };
         let pixels = (0..50 * 16).map(pixel).collect();
-        Images::new(pixels, 4, 4, vec![0; 50]).unwrap()
+        Images::new(pixels, Size::grey(4, 4), vec![0; 50]).unwrap()
     }
 
     fn config() -> Config {
@@ -205,7 +205,7 @@ mod tests {
         let images = images();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let mut trainer = Trainer::new(Model::new(config.clone(), 4, 4), &images);
+            let mut trainer = Trainer::new(Model::new(config.clone(), Size::grey(4, 4)), &images);
             let losses = (0..epochs).map(|_| trainer.epoch(|_, _| {}).unwrap()).collect();
             assert_eq!(trainer.steps_taken(), 4 * epochs as u64, "the ragged last batch of 2 is trained on");
             (losses, trainer.model.params.flat.to_vec())
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn divergence_is_found_before_the_update_and_names_step_and_operation() {
         let images = images();
-        let mut trainer = Trainer::new(Model::new(Config { lr: 1e30, ..config() }, 4, 4), &images);
+        let mut trainer = Trainer::new(Model::new(Config { lr: 1e30, ..config() }, Size::grey(4, 4)), &images);
         let error = trainer.epoch(|_, _| {}).unwrap_err();
         let Error::Diverged { epoch: 1, step: 2, what } = &error else { panic!("{error}") };
         assert!(what.contains("the value of %3 Linear 16×2 (%2 p2 p3)"), "{what}");

@@ -36,7 +36,7 @@ static COUNTING: Counting = Counting;
 
 /// Noise, both passes and Adam, of the default model.
 fn allocations_of_ten_steps(threads: usize, precision: Precision) -> usize {
-    let mut model = Model::new(Config::default(), 28, 28);
+    let mut model = Model::new(Config::default(), datasets::Size::grey(28, 28));
     let mut step = Step::record(&model.vae, &model.params, 128, 1.0, precision);
     let (mut grads, mut adam) = (Grads::zeros(&model.params), Adam::new(&model.params, 1e-3));
     let mut take_step = |t| {

@@ -61,12 +61,11 @@ impl RunFolder {
             None => None,
         };
         let data = load_data(folder.as_deref())?;
-        let (height, width) = (data.test.height(), data.test.width());
-        if (height, width) != (model.height, model.width) {
-            let expected = format!("{} × {}", model.height, model.width);
+        let (expected, found) = (model.size, data.test.size());
+        if expected != found {
             return Err(Error::file(
                 &folder.unwrap_or(of_run),
-                format!("expected images of {expected} pixels, as the model has, found {height} × {width}"),
+                format!("expected images of {expected} pixels, as the model has, found {found}"),
             ));
         }
         Ok(data)

@@ -135,7 +135,7 @@ fn count() -> impl clap::builder::TypedValueParser<Value = usize> {
 
 /// Images in rows of so many.
 pub(crate) fn sheet(model: &Model, images: ArrayView2<f32>, columns: usize) -> Picture {
-    Picture::grid(images, model.height, model.width, columns, ENLARGE)
+    Picture::grid(images, model.size, columns, ENLARGE)
 }
 
 /// Originals in one row, their reconstructions in the row below, and so on.
@@ -152,7 +152,7 @@ fn stack(parts: &[ArrayView2<f32>]) -> Array2<f32> {
 
 fn finish(model: &Model, shown: ArrayView2<f32>, columns: usize, picture: &Picture, out: &Path) -> Result<()> {
     write_whole(out, &picture.png())?;
-    show(shown, model.height, model.width, columns);
+    show(shown, model.size, columns);
     say(&format!("wrote {}", out.display()));
     Ok(())
 }

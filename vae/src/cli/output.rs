@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use datasets::Size;
 use ndarray::ArrayView2;
 use vae::report::terminal;
 
@@ -22,11 +23,11 @@ pub(crate) fn say_json(value: &impl serde::Serialize) {
 }
 
 /// Draws images, if this is a terminal.
-pub(crate) fn show(images: ArrayView2<f32>, height: usize, width: usize, columns: usize) {
+pub(crate) fn show(images: ArrayView2<f32>, size: Size, columns: usize) {
     if io::stdout().is_terminal() {
         let (_, terminal_width) = console::Term::stdout().size();
-        let columns = columns.min(terminal::columns_that_fit(usize::from(terminal_width), width));
-        say(terminal::draw(images, height, width, columns).trim_end_matches('\n'));
+        let columns = columns.min(terminal::columns_that_fit(usize::from(terminal_width), size.width));
+        say(terminal::draw(images, size, columns).trim_end_matches('\n'));
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use autograd::Profile;
 use clap::Args;
+use datasets::Size;
 use serde_json::json;
 use vae::Result;
 use vae::checkpoint::Model;
@@ -40,7 +41,7 @@ impl TapeOf {
     pub(crate) fn run(self) -> Result<()> {
         let model = match &self.run {
             Some(run) => RunFolder(run.clone()).model()?,
-            None => Model::new(Config::default(), 28, 28),
+            None => Model::new(Config::default(), Size::grey(28, 28)),
         };
         let (batch, runs) = (usize::from(self.batch), usize::from(self.runs));
         let profile = on_threads(self.threads.map(usize::from), || {

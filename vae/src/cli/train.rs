@@ -116,7 +116,7 @@ impl Train {
         if let Some(limit) = config.limit {
             data.train.truncate(limit);
         }
-        config.check_size(data.train.pixels_per_image())?;
+        config.check_size(data.train.size().count())?;
         let folder = RunFolder::create(self.out.as_deref())?;
         folder.write("config.toml", config.to_toml().as_bytes())?;
         on_threads(config.threads, || train(config, &data, &folder, self.json))
@@ -157,7 +157,7 @@ impl Train {
 
 fn train(config: Config, data: &Dataset, folder: &RunFolder, json: bool) -> Result<()> {
     let epochs = config.epochs;
-    let model = Model::new(config, data.train.height(), data.train.width());
+    let model = Model::new(config, data.train.size());
     if !json {
         say(&introduction(&model, data));
     }
@@ -178,7 +178,7 @@ fn train(config: Config, data: &Dataset, folder: &RunFolder, json: bool) -> Resu
     bar.finish_and_clear();
     if !json {
         let model = &trainer.model;
-        show(generate::sample(model, 10, 1.0, model.config.seed).view(), model.height, model.width, 10);
+        show(generate::sample(model, 10, 1.0, model.config.seed).view(), model.size, 10);
         say(&format!("\nwrote {}", folder.0.display()));
     }
     Ok(())
@@ -221,16 +221,15 @@ fn introduction(model: &Model, data: &Dataset) -> String {
     };
     format!(
         "model   {architecture}, {count} parameters\n\
-         data    {train} training and {test} test images of {height} × {width}, {pixels}\n\
+         data    {train} training and {test} test images of {size}, {pixels}\n\
          Adam    learning rate {lr:?}, batch {batch}{objective}{products}, seed {seed}, {threads}\n\n\
          nats per example           train                            test\n\
          epoch       loss = reconstruction +     KL      loss = reconstruction +     KL   seconds  images/s",
-        architecture = model.config.architecture(model.pixels()),
+        architecture = model.config.architecture(model.size.count()),
         count = thousands(model.params.layout.count()),
         train = thousands(data.train.len()),
         test = thousands(data.test.len()),
-        height = model.height,
-        width = model.width,
+        size = model.size,
         threads = match rayon::current_num_threads() {
             1 => "1 thread".to_string(),
             n => format!("{n} threads"),
@@ -271,7 +270,7 @@ fn write_files(folder: &RunFolder, model: &Model, data: &Dataset, history: &[Epo
 
     if model.config.latent == 2 {
         let plane = generate::manifold(model, 20);
-        folder.write("manifold.png", &Picture::grid(plane.view(), model.height, model.width, 20, 2).png())?;
+        folder.write("manifold.png", &Picture::grid(plane.view(), model.size, 20, 2).png())?;
         let images = generate::first_images(model, &data.test, data.test.len());
         let codes = generate::encode(model, images.view());
         folder.write("latent.png", &latent_png(&points(codes.view()), data.test.labels()))?;

@@ -1,5 +1,6 @@
 //! A bitmap in memory, grey or RGB, and its PNG encoding.
 
+use datasets::Size;
 use ndarray::{ArrayView1, ArrayView2};
 
 /// The width, in pixels, of the lines between and around the tiles of a grid.
@@ -30,19 +31,22 @@ impl Picture {
 
     /// Lays images out in rows of `columns` tiles, from left to right and from top to bottom.
     ///
-    /// Every row of `images` is one image of `height` × `width` values between 0 (black) and 1 (white); values outside
-    /// are clamped, and NaN is black. Every value becomes a block of `enlarge` × `enlarge` equal pixels: small digits
-    /// stay crisp where smoothing would blur them. Cells left over in the last row keep the grey of the gutter.
+    /// Every row of `images` is one image of this size, in numbers between 0 (black) and 1 (white or full colour); what is
+    /// outside is clamped, and NaN is black. Every pixel becomes a block of `enlarge` × `enlarge` equal ones: small
+    /// digits stay crisp where smoothing would blur them. Cells left over in the last row keep the grey of the gutter.
     ///
     /// # Panics
     ///
-    /// If an image does not have `height` × `width` values.
-    pub fn grid(images: ArrayView2<f32>, height: usize, width: usize, columns: usize, enlarge: usize) -> Picture {
-        assert_eq!(images.ncols(), height * width, "an image is height × width values");
+    /// If an image is not of this size.
+    pub fn grid(images: ArrayView2<f32>, size: Size, columns: usize, enlarge: usize) -> Picture {
+        assert_eq!(images.ncols(), size.count(), "images are of this size");
+        let Size { height, width, channels } = size;
         let columns = columns.max(1);
         let (pitch_x, pitch_y) = (width * enlarge + GUTTER, height * enlarge + GUTTER);
         let rows = images.nrows().div_ceil(columns);
-        let mut grid = Picture::grey(columns * pitch_x + GUTTER, rows * pitch_y + GUTTER, GUTTER_GREY);
+        let (full_width, full_height) = (columns * pitch_x + GUTTER, rows * pitch_y + GUTTER);
+        let samples = vec![GUTTER_GREY; full_width * full_height * channels];
+        let mut grid = Picture { width: full_width, height: full_height, channels, samples };
         for (i, image) in images.rows().into_iter().enumerate() {
             let corner = (GUTTER + i % columns * pitch_x, GUTTER + i / columns * pitch_y);
             grid.draw_tile(image, width, corner, enlarge);
@@ -53,10 +57,12 @@ impl Picture {
     /// Draws one image, enlarged, with its upper left corner at `(left, top)`.
     fn draw_tile(&mut self, image: ArrayView1<f32>, width: usize, (left, top): (usize, usize), enlarge: usize) {
         for (i, &value) in image.iter().enumerate() {
-            let (x, y) = (left + i % width * enlarge, top + i / width * enlarge);
+            let (pixel, channel) = (i / self.channels, i % self.channels);
+            let (x, y) = (left + pixel % width * enlarge, top + pixel / width * enlarge);
             for row in y..y + enlarge {
-                let start = row * self.width + x;
-                self.samples[start..start + enlarge].fill(shade(value));
+                for column in x..x + enlarge {
+                    self.samples[(row * self.width + column) * self.channels + channel] = shade(value);
+                }
             }
         }
     }
@@ -118,13 +124,23 @@ mod tests {
     #[test]
     fn a_grid_is_row_major_with_gutters_and_enlarged_pixels() {
         let images = array![[0.0, 1.0], [0.2, 0.4], [0.6, 0.8]];
-        let (width, height, samples) = decode(&Picture::grid(images.view(), 1, 2, 2, 2).png());
+        let (width, height, samples) = decode(&Picture::grid(images.view(), Size::grey(1, 2), 2, 2).png());
         let g = GUTTER_GREY;
         let gutter = [g; 14];
         let upper = [g, g, 0, 0, 255, 255, g, g, 51, 51, 102, 102, g, g];
         let lower = [g, g, 153, 153, 204, 204, g, g, g, g, g, g, g, g];
         let expected = [gutter, gutter, upper, upper, gutter, gutter, lower, lower, gutter, gutter].concat();
         assert_eq!((width, height, samples), (14, 10, expected));
+    }
+
+    #[test]
+    fn a_grid_of_coloured_images_is_coloured() {
+        let images = array![[0.0, 0.2, 0.4, 0.6, 0.8, 1.0]];
+        let size = Size { height: 2, width: 1, channels: 3 };
+        let (width, height, samples) = decode(&Picture::grid(images.view(), size, 1, 1).png());
+        assert_eq!((width, height), (5, 6));
+        let pixel = |x: usize, y: usize| &samples[(y * width + x) * 3..][..3];
+        assert_eq!((pixel(2, 2), pixel(2, 3), pixel(1, 2)), (&[0, 51, 102][..], &[153, 204, 255][..], &[128; 3][..]));
     }
 
     #[test]
@@ -148,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_grid_of_no_images_can_still_be_encoded() {
-        let (width, height, _) = decode(&Picture::grid(Array2::zeros((0, 4)).view(), 2, 2, 3, 1).png());
+        let (width, height, _) = decode(&Picture::grid(Array2::zeros((0, 4)).view(), Size::grey(2, 2), 3, 1).png());
         assert_eq!((width, height), (14, 2));
     }
 }

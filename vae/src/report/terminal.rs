@@ -3,7 +3,8 @@
 //! A character cell is about twice as high as wide, so one line of text holds two rows of square pixels: the half block
 //! '▀' paints its upper half in the foreground colour and leaves the background colour below.
 
-use ndarray::ArrayView2;
+use datasets::Size;
+use ndarray::{ArrayView1, ArrayView2};
 use std::fmt::Write;
 
 /// A pixel of the sheet: an index into the terminal's 256 colours, or nothing at all between images.
@@ -11,14 +12,14 @@ type Pixel = Option<u8>;
 
 /// Draws images side by side, `columns` in a line, with the terminal's own background between them.
 ///
-/// Every row of `images` is one image of `height` × `width` values between 0 (black) and 1 (white); values outside are
-/// clamped, and NaN is black. Whether the output is a terminal, and how wide, is for the caller to know.
+/// Every row of `images` is one image of this size, in numbers between 0 (black) and 1 (white or full colour); what is
+/// outside is clamped, and NaN is black. Whether the output is a terminal, and how wide, is for the caller to know.
 ///
 /// # Panics
 ///
-/// If an image does not have `height` × `width` values.
-pub fn draw(images: ArrayView2<f32>, height: usize, width: usize, columns: usize) -> String {
-    let sheet = lay_out(images, height, width, columns);
+/// If an image is not of this size.
+pub fn draw(images: ArrayView2<f32>, size: Size, columns: usize) -> String {
+    let sheet = lay_out(images, size, columns);
     let mut text = String::new();
     for pair in sheet.chunks(2) {
         let mut line = Line::default();
@@ -38,17 +39,37 @@ pub fn columns_that_fit(terminal_width: usize, image_width: usize) -> usize {
 }
 
 /// Puts all images on one sheet, one pixel apart, so that drawing need not know where an image ends.
-fn lay_out(images: ArrayView2<f32>, height: usize, width: usize, columns: usize) -> Vec<Vec<Pixel>> {
-    assert_eq!(images.ncols(), height * width, "an image is height × width values");
+fn lay_out(images: ArrayView2<f32>, size: Size, columns: usize) -> Vec<Vec<Pixel>> {
+    assert_eq!(images.ncols(), size.count(), "images are of this size");
+    let Size { height, width, channels } = size;
     let columns = columns.clamp(1, images.nrows().max(1));
     let rows = images.nrows().div_ceil(columns);
     let mut sheet =
         vec![vec![None; (columns * (width + 1)).saturating_sub(1)]; (rows * (height + 1)).saturating_sub(1)];
-    for ((i, j), &value) in images.indexed_iter() {
+    for (i, image) in images.rows().into_iter().enumerate() {
         let (left, top) = (i % columns * (width + 1), i / columns * (height + 1));
-        sheet[top + j / width][left + j % width] = Some(grey(value));
+        for (j, pixel) in image.exact_chunks(channels).into_iter().enumerate() {
+            sheet[top + j / width][left + j % width] = Some(colour(pixel));
+        }
     }
     sheet
+}
+
+/// The nearest of a terminal's 256 colours.
+fn colour(pixel: ArrayView1<f32>) -> u8 {
+    match pixel.as_slice() {
+        Some(&[red, green, blue]) => 16 + 36 * level(red) + 6 * level(green) + level(blue),
+        _ => grey(pixel[0]),
+    }
+}
+
+/// The nearest of the six levels that each colour has in the 6 × 6 × 6 cube: 0, 95, 135, 175, 215 and 255.
+fn level(value: f32) -> u8 {
+    match (value.clamp(0.0, 1.0) * 255.0).round() as u8 {
+        0..48 => 0,
+        48..115 => 1,
+        value => (value - 35) / 40,
+    }
 }
 
 /// The nearest of the 26 greys among a terminal's 256 colours: black is 16, white is 231, and 232 to 255 lie between.
@@ -104,25 +125,25 @@ mod tests {
 
     #[test]
     fn the_upper_pixel_is_the_foreground_and_the_lower_one_the_background() {
-        let text = draw(array![[1.0, 0.0]].view(), 2, 1, 1);
+        let text = draw(array![[1.0, 0.0]].view(), Size::grey(2, 1), 1);
         assert_eq!(text, "\x1b[38;5;231m\x1b[48;5;16m▀\x1b[0m\n");
     }
 
     #[test]
     fn a_colour_is_named_only_where_it_changes() {
-        let text = draw(array![[0.0, 0.0, 1.0, 0.0, 0.0, 0.0]].view(), 2, 3, 1);
+        let text = draw(array![[0.0, 0.0, 1.0, 0.0, 0.0, 0.0]].view(), Size::grey(2, 3), 1);
         assert_eq!(text, "\x1b[38;5;16m\x1b[48;5;16m▀▀\x1b[38;5;231m▀\x1b[0m\n");
     }
 
     #[test]
     fn images_are_one_column_apart_and_the_last_line_may_be_short() {
-        let text = draw(Array2::zeros((3, 4)).view(), 2, 2, 2);
+        let text = draw(Array2::zeros((3, 4)).view(), Size::grey(2, 2), 2);
         assert_eq!(plain(&text), "▀▀ ▀▀\n▄▄   \n▀▀   \n");
     }
 
     #[test]
     fn an_odd_height_leaves_the_last_lower_half_unpainted() {
-        let text = draw(Array2::ones((1, 3)).view(), 3, 1, 1);
+        let text = draw(Array2::ones((1, 3)).view(), Size::grey(3, 1), 1);
         assert_eq!(text, "\x1b[38;5;231m\x1b[48;5;231m▀\x1b[0m\n\x1b[38;5;231m▀\x1b[0m\n");
     }
 
@@ -132,12 +153,20 @@ mod tests {
     }
 
     #[test]
+    fn a_coloured_pixel_is_the_nearest_of_the_cube() {
+        assert_eq!([0.0, 94.0, 114.0, 136.0, 156.0, 255.0].map(|value| level(value / 255.0)), [0, 1, 1, 2, 3, 5]);
+        let size = Size { height: 1, width: 2, channels: 3 };
+        let text = draw(array![[1.0, 0.0, 0.0, 0.0, 0.0, 1.0]].view(), size, 1);
+        assert_eq!(text, "\x1b[38;5;196m▀\x1b[38;5;21m▀\x1b[0m\n");
+    }
+
+    #[test]
     fn as_many_images_fit_as_leave_a_column_between_them_and_never_none() {
         assert_eq!([0, 28, 56, 57, 80, 86].map(|width| columns_that_fit(width, 28)), [1, 1, 1, 2, 2, 3]);
     }
 
     #[test]
     fn no_images_give_no_text() {
-        assert_eq!(draw(Array2::zeros((0, 4)).view(), 2, 2, 3), "");
+        assert_eq!(draw(Array2::zeros((0, 4)).view(), Size::grey(2, 2), 3), "");
     }
 }
