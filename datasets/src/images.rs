@@ -2,6 +2,7 @@
 
 use crate::Batches;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// The measures of an image.
@@ -66,6 +67,21 @@ pub struct Dataset {
     pub train: Images,
     /// The images to evaluate on.
     pub test: Images,
+}
+
+impl Dataset {
+    /// The SHA-256 of everything in it, in hexadecimal: equal if, and only if, the data are.
+    pub fn sha256(&self) -> String {
+        let mut sha = Sha256::new();
+        for Images { pixels, size, labels } in [&self.train, &self.test] {
+            for number in [labels.len(), size.height, size.width, size.channels] {
+                sha.update((number as u64).to_le_bytes());
+            }
+            sha.update(pixels);
+            sha.update(labels);
+        }
+        sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl Images {
@@ -214,6 +230,18 @@ mod tests {
         images.truncate(0);
         assert!(images.is_empty());
         assert_eq!(images.in_order(4).iter().count(), 0);
+    }
+
+    #[test]
+    fn the_checksum_of_a_data_set_is_a_function_of_all_that_is_in_it() {
+        let data = |pixel, label, size: Size| {
+            let train = Images::new(vec![pixel, 2, 3, 4], size, vec![label]).unwrap();
+            Dataset { train: train.clone(), test: train }.sha256()
+        };
+        let first = data(1, 5, Size::grey(2, 2));
+        assert_eq!((data(1, 5, Size::grey(2, 2)), first.len()), (first.clone(), 64));
+        let others = [data(0, 5, Size::grey(2, 2)), data(1, 6, Size::grey(2, 2)), data(1, 5, Size::grey(1, 4))];
+        assert!(!others.contains(&first));
     }
 
     #[test]

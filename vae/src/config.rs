@@ -1,13 +1,14 @@
 //! Everything that can be set about a run.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use autograd::{Activation, Precision};
 use datasets::Pixels;
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Every;
 use crate::error::{Error, Result};
+use crate::files::read_text;
 use crate::models::Architecture;
 
 /// The settings of a run; the defaults are the model of PyTorch's own VAE example. Written as TOML.
@@ -48,6 +49,9 @@ pub struct Config {
     /// Threads; one per core if not set. It changes the time and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
+    /// How often a checkpoint is written; every 30 seconds if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<Every>,
 }
 
 impl Default for Config {
@@ -67,21 +71,35 @@ impl Default for Config {
             limit: None,
             data: None,
             threads: None,
+            checkpoint_every: None,
         }
     }
 }
 
+/// No configuration is longer, in bytes.
+const LONGEST: u64 = 1 << 20;
+
 /// More parameters than this take more than 4 GiB with their gradients and moments.
-const MOST_PARAMETERS: usize = 1 << 28;
+pub(crate) const MOST_PARAMETERS: usize = 1 << 28;
 
 impl Config {
     /// Reads a TOML file; what it does not set keeps its default.
     ///
     /// # Errors
-    /// If the file cannot be read, is not TOML, or sets something that does not exist.
+    /// If the file cannot be read, is not TOML, sets something that does not exist, or to a value out of its range.
     pub fn read(path: &Path) -> Result<Config> {
-        let text = fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
-        toml::from_str(&text).map_err(|e| Error::file(path, one_line(&text, &e)))
+        let text = read_text(path, LONGEST)?;
+        let config = Config::parse(&text).map_err(|problem| Error::file(path, problem))?;
+        config.check().map_err(|e| Error::file(path, e))?;
+        Ok(config)
+    }
+
+    /// The settings in a text in TOML, not yet checked.
+    ///
+    /// # Errors
+    /// What is wrong with it, and in which line.
+    pub fn parse(text: &str) -> std::result::Result<Config, String> {
+        toml::from_str(text).map_err(|e| one_line(text, &e))
     }
 
     /// The settings as TOML.
@@ -89,9 +107,22 @@ impl Config {
         toml::to_string(self).expect("every value of a checked configuration has a TOML form")
     }
 
-    /// The settings that determine the weights: without where the data lies, and without the number of threads.
+    /// The settings that determine the weights: without where the data lies, and without what only changes the time.
     pub fn of_weights(&self) -> Config {
-        Config { data: None, threads: None, ..self.clone() }
+        Config { data: None, threads: None, checkpoint_every: None, ..self.clone() }
+    }
+
+    /// The first setting, in alphabetical order, that makes a run with the other one another run: its name and both
+    /// values. How many epochs there are to be does not count: a run may be made longer.
+    pub fn difference(&self, other: &Config) -> Option<(String, [String; 2])> {
+        let table = |config: &Config| {
+            let config = Config { epochs: 0, ..config.of_weights() };
+            toml::Table::try_from(config).expect("every value of a checked configuration has a TOML form")
+        };
+        let (ours, theirs) = (table(self), table(other));
+        let name = ours.keys().chain(theirs.keys()).filter(|&name| ours.get(name) != theirs.get(name)).min()?;
+        let value = |table: &toml::Table| table.get(name).map_or("not set".to_string(), toml::Value::to_string);
+        Some((name.clone(), [value(&ours), value(&theirs)]))
     }
 
     /// The model for images of so many pixels.
@@ -150,7 +181,17 @@ impl Config {
 pub(crate) fn one_line(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
     let place = line.map_or(String::new(), |line| format!("line {line}: "));
-    format!("{place}{}", error.message().replace('\n', ", "))
+    let message = error.message();
+    let message = nearest_known(message).unwrap_or_else(|| message.replace('\n', ", "));
+    format!("{place}{message}")
+}
+
+/// The message of serde about an unknown field, with the known one that is spelled most like it instead of all.
+fn nearest_known(message: &str) -> Option<String> {
+    let mut names = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
+    let unknown = names.next()?;
+    let nearest = names.min_by_key(|known| strsim::damerau_levenshtein(known, unknown))?;
+    Some(format!("unknown setting `{unknown}`; the nearest known one is `{nearest}`"))
 }
 
 /// Stores a value as the name it is displayed as.
@@ -172,6 +213,7 @@ mod by_name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn settings_are_read_as_they_were_written() {
@@ -184,6 +226,7 @@ mod tests {
             limit: Some(2000),
             data: Some("some where".into()),
             threads: Some(2),
+            checkpoint_every: Some(Every::Epochs(2)),
             seed: i64::MAX as u64,
             ..Config::default()
         };
@@ -207,6 +250,17 @@ mod tests {
     }
 
     #[test]
+    fn runs_differ_by_what_determines_their_weights_except_for_their_length() {
+        let config = Config::default();
+        let longer = Config { epochs: 99, threads: Some(3), data: Some("x".into()), ..Config::default() };
+        assert_eq!(config.difference(&longer), None);
+        let other = Config { latent: 3, hidden: vec![5], ..Config::default() };
+        assert_eq!(config.difference(&other), Some(("hidden".into(), ["[400]".into(), "[5]".into()])));
+        let limited = Config { limit: Some(5), ..Config::default() };
+        assert_eq!(config.difference(&limited), Some(("limit".into(), ["not set".into(), "5".into()])));
+    }
+
+    #[test]
     fn a_mistake_in_a_file_is_one_line_with_the_file_and_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.toml");
@@ -216,7 +270,11 @@ mod tests {
             error.strip_prefix(&format!("{}: ", path.display())).unwrap().to_string()
         };
         let unknown = problem("epochs = 3\nlatnt = 5");
-        assert!(unknown.starts_with("line 2: unknown field `latnt`, expected one of"), "{unknown}");
+        assert_eq!(unknown, "line 2: unknown setting `latnt`; the nearest known one is `latent`");
+        assert!(problem("wieght_decay = 1").ends_with("`wieght_decay`; the nearest known one is `weight_decay`"));
+        assert_eq!(problem("latent = 0"), "--latent: expected at least 1, found 0");
+        let every = "expected steps as 20, epochs as 2e or seconds as 30s, found `often`";
+        assert_eq!(problem("checkpoint_every = 'often'"), format!("line 1: {every}"));
         assert!(problem("epochs = ").starts_with("line 1: "));
         let expected = "line 2: expected one of identity, relu, tanh, sigmoid, softplus, found `swish`";
         assert_eq!(problem("epochs = 3\nactivation = 'swish'"), expected);

@@ -26,6 +26,13 @@ pub enum Error {
         /// What was not finite, and what produced it first.
         what: String,
     },
+    /// The program was told to stop, and did so in good order.
+    Interrupted {
+        /// The number of the signal.
+        signal: u8,
+        /// Where it stopped, and how to go on.
+        message: String,
+    },
 }
 
 /// What fails with an [`Error`].
@@ -49,6 +56,7 @@ impl fmt::Display for Error {
                 let line = format!("{}: {problem}", path.display());
                 f.write_str(&line.replace(char::is_control, "?"))
             }
+            Error::Interrupted { message, .. } => f.write_str(message),
             Error::Diverged { epoch, step, what } => {
                 write!(f, "training diverged in step {step} (epoch {epoch}): {what}")
             }

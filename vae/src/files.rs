@@ -1,17 +1,33 @@
 //! Files that are written whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Writes a file as `.NAME.part` in the same folder, flushes it to disk, and renames it. Whoever looks, at any time, finds
-/// the old content or the new, never a part.
+/// Writes a file as `.NAME.part` in the same folder, flushes it to disk, renames it, and flushes the folder. Whoever
+/// looks, at any time, also after a power cut, finds the old content or the new, never a part.
 ///
 /// # Errors
-/// If that fails; there is then no new file, and an old one is as it was.
+/// If that fails; there is then no new file, and an old one is as it was. (If the last flush fails, the new content stands,
+/// but may not survive a power cut.)
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    write_stage_by_stage(path, content, |_| Ok(()))
+}
+
+/// What writing a file consists of; a disk can fail in any of these.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    Create,
+    Write,
+    Flush,
+    Rename,
+    FlushFolder,
+}
+
+/// Asks `before` each stage, whose errors count as the disk's, so that tests can let any of them fail.
+fn write_stage_by_stage(path: &Path, content: &[u8], before: impl Fn(Stage) -> io::Result<()>) -> Result<()> {
     // Renaming would replace a device or a link, /dev/null say, by the file.
     if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
         return Err(Error::file(path, "cannot write: something is there that is not a file"));
@@ -20,10 +36,16 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     // Always the same name: what a kill leaves behind is overwritten by the next attempt.
     let part = path.with_file_name(format!(".{}.part", name.to_string_lossy()));
     let write = || -> io::Result<()> {
+        before(Stage::Create)?;
         let mut file = File::create(&part)?;
+        before(Stage::Write)?;
         file.write_all(content)?;
+        before(Stage::Flush)?;
         file.sync_all()?;
-        fs::rename(&part, path)
+        before(Stage::Rename)?;
+        fs::rename(&part, path)?;
+        before(Stage::FlushFolder)?;
+        flush_folder(path.parent().unwrap_or(Path::new("")))
     };
     write().map_err(|e| {
         let _ = fs::remove_file(&part);
@@ -31,9 +53,35 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     })
 }
 
+/// A new name is on disk once its folder is. Only Unix lets a folder be opened.
+#[cfg(unix)]
+fn flush_folder(folder: &Path) -> io::Result<()> {
+    File::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn flush_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Reads a text of at most so many bytes.
+///
+/// # Errors
+/// If it cannot be read, is longer, or is no UTF-8.
+pub fn read_text(path: &Path, most: u64) -> Result<String> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_string(&mut text));
+    read.map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    match text.len() as u64 > most {
+        true => Err(Error::file(path, format!("expected at most {most} bytes, found more"))),
+        false => Ok(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn an_old_file_is_replaced_and_nothing_else_is_left_behind() {
@@ -43,6 +91,21 @@ mod tests {
         write_whole(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn whatever_stage_fails_the_old_file_stands_whole_and_no_part_is_left() {
+        for stage in [Stage::Create, Stage::Write, Stage::Flush, Stage::Rename, Stage::FlushFolder] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a");
+            write_whole(&path, b"old").unwrap();
+            let fail = |now| if now == stage { Err(io::Error::other("the disk is gone")) } else { Ok(()) };
+            let error = write_stage_by_stage(&path, b"new", fail).unwrap_err().to_string();
+            assert_eq!(error, format!("{}: cannot write: the disk is gone", path.display()));
+            let stands: &[u8] = if stage == Stage::FlushFolder { b"new" } else { b"old" };
+            assert_eq!(fs::read(&path).unwrap(), stands, "{stage:?}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{stage:?}");
+        }
     }
 
     #[test]
@@ -56,5 +119,15 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let missing = folder.path().join("no").join("such");
         assert!(write_whole(&missing, b"x").unwrap_err().to_string().contains("no/such: cannot write"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_read_if_it_is_no_longer_than_expected(text: String, most in 0u64..20) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a");
+            fs::write(&path, &text).unwrap();
+            prop_assert_eq!(read_text(&path, most).ok(), (text.len() as u64 <= most).then_some(text));
+        }
     }
 }

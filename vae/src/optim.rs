@@ -25,9 +25,12 @@ pub struct Adam<T: Real = f32> {
     pub epsilon: f64,
     /// Decoupled weight decay, `λ`.
     pub weight_decay: f64,
-    m: Buffer<T>,
-    v: Buffer<T>,
-    t: i32,
+    /// The first moment, `m`, in the layout of the parameters.
+    pub m: Buffer<T>,
+    /// The second moment, `v`.
+    pub v: Buffer<T>,
+    /// Updates made, `t`.
+    pub t: i32,
 }
 
 impl<T: Real> Adam<T> {

@@ -1,11 +1,15 @@
 //! Training: the loop, and what it reports.
 
+use std::path::Path;
+use std::time::Instant;
+
 use autograd::kernels::{parallel, reduce};
 use autograd::{Grads, Params, Precision, Recorder, Slot, Tape, Var};
-use datasets::Images;
+use datasets::{Batches, Images};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::Model;
+use crate::checkpoint::{Checkpoint, Model, Progress};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::models::Vae;
@@ -13,7 +17,7 @@ use crate::noise::{Purpose, fill_normal};
 use crate::optim::Adam;
 
 /// The loss of a set of images, in nats per example.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Losses {
     /// `−ELBO = reconstruction + KL`, whatever β training uses.
     pub loss: f64,
@@ -24,7 +28,8 @@ pub struct Losses {
 }
 
 /// Sums of [`Losses`] over images, in `f64`: 60,000 losses of 100 nats have no `f32` sum worth printing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sums {
     reconstruction: f64,
     kl: f64,
@@ -97,15 +102,17 @@ impl Steps {
 }
 
 /// A model in training: all that changes from step to step.
+///
+/// A run that was saved and goes on from there computes the same bits as one that was never interrupted.
 pub struct Trainer<'d> {
     /// The model as it is now.
     pub model: Model,
-    images: &'d Images,
     adam: Adam,
+    progress: Progress,
+    images: &'d Images,
+    batches: Batches<'d>,
     grads: Grads,
     steps: Steps,
-    epoch: u64,
-    step: u64,
 }
 
 impl<'d> Trainer<'d> {
@@ -113,50 +120,91 @@ impl<'d> Trainer<'d> {
     pub fn new(model: Model, images: &'d Images) -> Self {
         let mut adam = Adam::new(&model.params, model.config.lr);
         adam.weight_decay = model.config.weight_decay;
+        Trainer::at(model, adam, Progress::default(), images)
+    }
+
+    /// Training that goes on where a checkpoint was taken. That the images are those of the run is for the caller to see.
+    pub fn resume(checkpoint: Checkpoint, images: &'d Images) -> Self {
+        let Checkpoint { model, adam, progress, .. } = checkpoint;
+        Trainer::at(model, adam, progress, images)
+    }
+
+    fn at(model: Model, adam: Adam, progress: Progress, images: &'d Images) -> Self {
         let grads = Grads::zeros(&model.params);
-        Trainer { model, images, adam, grads, steps: Steps::default(), epoch: 0, step: 0 }
+        let batches = images.batches(model.config.batch, model.config.seed, progress.epoch);
+        Trainer { model, adam, progress, images, batches, grads, steps: Steps::default() }
     }
 
-    /// Updates made so far.
-    pub fn steps_taken(&self) -> u64 {
-        self.step
+    /// How far training has come.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
-    /// One pass over the training images: the mean loss over it, each image's taken before the update it led to.
-    /// `progress` is called after each step with the images in it and the mean so far.
+    /// Writes all that [`resume`](Trainer::resume) needs; `data` is the SHA-256 of what is learned from.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if the loss or a gradient is not finite, before the update they lead to; or if the last update
-    /// of the epoch, which no step follows, made a parameter that is not.
-    pub fn epoch(&mut self, mut progress: impl FnMut(usize, Losses)) -> Result<Losses> {
+    /// If the file cannot be written; the last checkpoint is then as it was.
+    pub fn save(&self, path: &Path, data: &str) -> Result<()> {
+        Checkpoint::save(path, &self.model, &self.adam, &self.progress, data)
+    }
+
+    /// One update: how many images it learned from; `None` if none of this epoch are left.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if the loss or a gradient is not finite, before the update they lead to.
+    pub fn step(&mut self) -> Result<Option<usize>> {
+        let start = Instant::now();
+        let Some(images) = self.batches.iter().nth(self.progress.batch) else { return Ok(None) };
         let Model { config, vae, params, .. } = &mut self.model;
-        let &mut Config { batch, beta, precision, seed, binarize, .. } = config;
-        let mut sums = Sums::default();
-        for images in &self.images.batches(batch, seed, self.epoch) {
-            let step = self.steps.of(images.len(), || Step::record(vae, params, images.len(), beta, precision));
-            let pixel_noise = &mut Purpose::Binarize.generator(seed, self.step);
-            images.write_to(binarize, pixel_noise, step.tape.input_mut(step.x));
-            fill_normal(&mut Purpose::Noise.generator(seed, self.step), step.tape.input_mut(step.noise));
+        let &mut Config { beta, precision, seed, binarize, .. } = config;
+        let Progress { epoch, step: t, .. } = self.progress;
+        let step = self.steps.of(images.len(), || Step::record(vae, params, images.len(), beta, precision));
+        images.write_to(binarize, &mut Purpose::Binarize.generator(seed, t), step.tape.input_mut(step.x));
+        fill_normal(&mut Purpose::Noise.generator(seed, t), step.tape.input_mut(step.noise));
 
-            step.tape.forward(params);
-            step.tape.backward(step.loss, params, &mut self.grads);
-            if !step.tape.scalar(step.loss).is_finite() || !all_finite(&self.grads.flat) {
-                let what = what_diverged(step, params, &mut self.grads);
-                return Err(Error::Diverged { epoch: self.epoch + 1, step: self.step + 1, what });
-            }
-            self.adam.step(params, &self.grads);
-
-            self.step += 1;
-            sums.add(step);
-            progress(images.len(), sums.mean());
+        step.tape.forward(params);
+        step.tape.backward(step.loss, params, &mut self.grads);
+        if !step.tape.scalar(step.loss).is_finite() || !all_finite(&self.grads.flat) {
+            let what = what_diverged(step, params, &mut self.grads);
+            return Err(Error::Diverged { epoch: epoch + 1, step: t + 1, what });
         }
-        // The last update is followed by no step that would notice.
-        if !all_finite(&params.flat) {
+        self.adam.step(params, &self.grads);
+
+        self.progress.step += 1;
+        self.progress.batch += 1;
+        self.progress.sums.add(step);
+        self.progress.seconds += start.elapsed().as_secs_f64();
+        Ok(Some(images.len()))
+    }
+
+    /// The mean loss of the epoch so far, each image's taken before the update it led to.
+    pub fn losses(&self) -> Losses {
+        self.progress.sums.mean()
+    }
+
+    /// Goes on to the next epoch: the losses of this one.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if the last update, which no step follows, made a parameter that is not finite.
+    pub fn finish_epoch(&mut self) -> Result<Losses> {
+        let Progress { epoch, step, .. } = self.progress;
+        if !all_finite(&self.model.params.flat) {
             let what = "its update made a parameter that is not finite".into();
-            return Err(Error::Diverged { epoch: self.epoch + 1, step: self.step, what });
+            return Err(Error::Diverged { epoch: epoch + 1, step, what });
         }
-        self.epoch += 1;
-        Ok(sums.mean())
+        let losses = self.losses();
+        self.progress = Progress { epoch: epoch + 1, step, ..Progress::default() };
+        self.batches = self.images.batches(self.model.config.batch, self.model.config.seed, epoch + 1);
+        Ok(losses)
+    }
+
+    /// One pass over the training images, or what is left of it: its mean loss.
+    ///
+    /// # Errors
+    /// As those of [`step`](Trainer::step) and [`finish_epoch`](Trainer::finish_epoch).
+    pub fn epoch(&mut self) -> Result<Losses> {
+        while self.step()?.is_some() {}
+        self.finish_epoch()
     }
 }
 
@@ -206,8 +254,8 @@ mod tests {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let mut trainer = Trainer::new(Model::new(config.clone(), Size::grey(4, 4)), &images);
-            let losses = (0..epochs).map(|_| trainer.epoch(|_, _| {}).unwrap()).collect();
-            assert_eq!(trainer.steps_taken(), 4 * epochs as u64, "the ragged last batch of 2 is trained on");
+            let losses = (0..epochs).map(|_| trainer.epoch().unwrap()).collect();
+            assert_eq!(trainer.progress().step, 4 * epochs as u64, "the ragged last batch of 2 is trained on");
             (losses, trainer.model.params.flat.to_vec())
         })
     }
@@ -244,7 +292,7 @@ mod tests {
     fn divergence_is_found_before_the_update_and_names_step_and_operation() {
         let images = images();
         let mut trainer = Trainer::new(Model::new(Config { lr: 1e30, ..config() }, Size::grey(4, 4)), &images);
-        let error = trainer.epoch(|_, _| {}).unwrap_err();
+        let error = trainer.epoch().unwrap_err();
         let Error::Diverged { epoch: 1, step: 2, what } = &error else { panic!("{error}") };
         assert!(what.contains("the value of %3 Linear 16×2 (%2 p2 p3)"), "{what}");
         assert!(trainer.model.params.flat.iter().all(|x| x.is_finite()));

@@ -1,10 +1,11 @@
 //! The program from outside: what it leaves, what it prints, and how it refuses.
 
-use std::collections::BTreeMap;
+mod common;
+
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::OnceLock;
 
 use autograd::kernels::simd::Isa;
@@ -12,9 +13,18 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
+use common::{content, fails, json_lines, keys, names, succeeds, text, utf8, vae, write_data};
+
 /// What every run leaves.
-const FILES: [&str; 6] =
-    ["config.toml", "curves.svg", "metrics.jsonl", "model.safetensors", "reconstructions.png", "samples.png"];
+const FILES: [&str; 7] = [
+    "checkpoint.safetensors",
+    "config.toml",
+    "curves.svg",
+    "metrics.jsonl",
+    "model.safetensors",
+    "reconstructions.png",
+    "samples.png",
+];
 
 /// Settings of a small model; ten updates an epoch.
 const SMALL: [&str; 8] = ["--epochs", "2", "--hidden", "8", "--latent", "2", "--batch", "4"];
@@ -46,66 +56,11 @@ fn run() -> PathBuf {
     Shared::get().folder.path().join("run")
 }
 
-/// The four IDX files, with an arbitrary pattern in the pixels.
-fn write_data(folder: &Path, images: [u32; 2], [height, width]: [u32; 2]) {
-    fs::create_dir(folder).unwrap();
-    let idx = |shape: &[u32], byte: fn(u32) -> u8| {
-        let sizes = shape.iter().flat_map(|size| size.to_be_bytes());
-        let head = [0, 0, 8, shape.len() as u8].into_iter().chain(sizes);
-        head.chain((0..shape.iter().product()).map(byte)).collect::<Vec<u8>>()
-    };
-    for (name, n) in ["train", "t10k"].into_iter().zip(images) {
-        let pixels = idx(&[n, height, width], |i| (i * i % 251) as u8);
-        fs::write(folder.join(format!("{name}-images-idx3-ubyte")), pixels).unwrap();
-        fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), idx(&[n], |i| (i % 10) as u8)).unwrap();
-    }
-}
-
-fn vae(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vae"));
-    command.current_dir(folder).args(arguments);
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// Runs the program, which must succeed and complain of nothing: what it printed.
-fn succeeds(folder: &Path, arguments: &[&str]) -> String {
-    let Output { status, stdout, stderr } = vae(folder, arguments).output().unwrap();
-    assert!(status.success() && stderr.is_empty(), "{arguments:?}: {}", text(&stderr));
-    text(&stdout)
-}
-
-/// Runs the program, which must fail with this code, and with one line: that line.
-fn fails(code: i32, folder: &Path, arguments: &[&str]) -> String {
-    let Output { status, stderr, .. } = vae(folder, arguments).output().unwrap();
-    let problem = text(&stderr);
-    assert_eq!(status.code(), Some(code), "{arguments:?}: {problem}");
-    assert!(problem.starts_with("vae: ") && problem.find('\n') == Some(problem.len() - 1), "{arguments:?}: {problem}");
-    problem
-}
-
 /// Trains on the shared data: the folder of the run.
 fn train(folder: &TempDir, arguments: &[&str]) -> PathBuf {
     let data = data();
     succeeds(folder.path(), &[&["train", "--out", "run", "--data", utf8(&data)], arguments].concat());
     folder.path().join("run")
-}
-
-fn utf8(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// The files in a folder by name, with what they hold.
-fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    entries.map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap())).collect()
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    content(folder).into_keys().collect()
 }
 
 fn model(run: &Path) -> Vec<u8> {
@@ -128,16 +83,6 @@ fn size_of_png(path: &Path) -> (u32, u32) {
     let info = png.next_frame(&mut pixels).unwrap();
     png.finish().unwrap();
     (info.width, info.height)
-}
-
-fn json_lines(lines: &str) -> Vec<Value> {
-    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn keys(value: &Value) -> Vec<&str> {
-    let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
-    keys.sort_unstable();
-    keys
 }
 
 /// The shared run's metrics.jsonl.

@@ -1,6 +1,6 @@
-//! The run folder: which one, what is in it, and where its data is.
+//! The run folder: which one, what is in it, whose it is, and where its data is.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -13,24 +13,40 @@ use vae::{Error, Result};
 /// A folder with what a training run leaves.
 pub(crate) struct RunFolder(pub(crate) PathBuf);
 
+/// Held by the one process that writes to a run folder. The operating system lets go of it when the process ends, however
+/// it ends.
+pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+
+/// What the lock is taken on. It stays: to remove it would be to lock something else than the next process.
+const LOCK: &str = ".lock";
+
+/// Where a run begins: what a kill may leave before there is a run.
+const BEFORE_A_RUN: [&str; 2] = [LOCK, ".config.toml.part"];
+
 impl RunFolder {
     /// Makes a new one: `out` if given, which must not exist or be empty, else `runs/vae-1`, or the next that is free.
-    pub(crate) fn create(out: Option<&Path>) -> Result<RunFolder> {
+    pub(crate) fn create(out: Option<&Path>) -> Result<(RunFolder, Lock)> {
         let failed = |path: &Path, e: std::io::Error| Error::file(path, format!("cannot make this folder: {e}"));
         if let Some(out) = out {
             fs::create_dir_all(out).map_err(|e| failed(out, e))?;
-            let mut content = fs::read_dir(out).map_err(|e| failed(out, e))?;
-            return match content.next() {
-                None => Ok(RunFolder(out.into())),
-                Some(_) => Err(Error::file(out, "expected a new or empty folder, found one with files in it")),
-            };
+            let folder = RunFolder(out.into());
+            // Before the lock, which would leave a file in a folder that is none of ours, and after it, for the process
+            // that had it may have begun a run.
+            folder.expect_empty()?;
+            let lock = folder.lock()?;
+            folder.expect_empty()?;
+            return Ok((folder, lock));
         }
         let runs = Path::new("runs");
         fs::create_dir_all(runs).map_err(|e| failed(runs, e))?;
         for n in 1.. {
             let folder = runs.join(format!("vae-{n}"));
             match fs::create_dir(&folder) {
-                Ok(()) => return Ok(RunFolder(folder)),
+                Ok(()) => {
+                    let folder = RunFolder(folder);
+                    let lock = folder.lock()?;
+                    return Ok((folder, lock));
+                }
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(failed(&folder, e)),
             }
@@ -38,14 +54,63 @@ impl RunFolder {
         unreachable!("some number is free")
     }
 
+    fn expect_empty(&self) -> Result<()> {
+        let entries =
+            fs::read_dir(&self.0).map_err(|e| Error::file(&self.0, format!("cannot read this folder: {e}")))?;
+        let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        match names.any(|name| !BEFORE_A_RUN.contains(&name.as_str())) {
+            false => Ok(()),
+            true => Err(Error::file(
+                &self.0,
+                "expected a new or empty folder, found one with files in it (--resume goes on with a run)",
+            )),
+        }
+    }
+
+    /// Takes the folder for this process.
+    ///
+    /// # Errors
+    /// If another one has it.
+    pub(crate) fn lock(&self) -> Result<Lock> {
+        let cannot = |problem: String| Error::file(&self.0, format!("cannot write in this folder: {problem}"));
+        let options = File::options().create(true).truncate(false).write(true).open(self.0.join(LOCK));
+        let file = options.map_err(|e| cannot(e.to_string()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) => Err(Error::file(&self.0, "another process is training in this folder")),
+            Err(TryLockError::Error(e)) => Err(cannot(e.to_string())),
+        }
+    }
+
+    /// A file in the folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The folder's name as a shell takes it.
+    pub(crate) fn quoted(&self) -> String {
+        let name = self.0.display().to_string();
+        let plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
+        if name.chars().all(plain) { name } else { format!("'{}'", name.replace('\'', r"'\''")) }
+    }
+
     /// Writes a file of the run, whole or not at all.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<()> {
-        write_whole(&self.0.join(name), content)
+        write_whole(&self.file(name), content)
+    }
+
+    /// The settings of the run.
+    pub(crate) fn config(&self) -> Result<Config> {
+        let path = self.file("config.toml");
+        if !path.exists() {
+            return Err(Error::file(&self.0, "expected a run folder, found no config.toml in it"));
+        }
+        Config::read(&path)
     }
 
     /// The trained model.
     pub(crate) fn model(&self) -> Result<Model> {
-        let path = self.0.join("model.safetensors");
+        let path = self.file("model.safetensors");
         if !path.exists() {
             return Err(Error::file(&self.0, "expected a run folder, found no model.safetensors in it"));
         }
@@ -54,7 +119,7 @@ impl RunFolder {
 
     /// The data the model was trained on, or other data of the same size.
     pub(crate) fn data(&self, model: &Model, other: Option<&Path>) -> Result<Dataset> {
-        let of_run = self.0.join("config.toml");
+        let of_run = self.file("config.toml");
         let folder = match other {
             Some(folder) => Some(folder.to_path_buf()),
             None if of_run.exists() => Config::read(&of_run)?.data,

@@ -4,6 +4,7 @@ mod eval;
 mod folder;
 mod images;
 mod output;
+mod signals;
 mod tape;
 mod train;
 
@@ -35,7 +36,8 @@ enum Command {
     Tape(tape::TapeOf),
 }
 
-/// Runs the program: exit code 0, 2 for arguments that cannot be right, 1 for anything else that failed.
+/// Runs the program: exit code 0, 2 for arguments that cannot be right, 128 and the signal's number if interrupted, 1
+/// for anything else that failed.
 pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -54,7 +56,11 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&error.to_string());
-            ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+            ExitCode::from(match error {
+                Error::Usage(_) => 2,
+                Error::Interrupted { signal, .. } => 128 + signal,
+                _ => 1,
+            })
         }
     }
 }

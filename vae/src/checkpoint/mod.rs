@@ -1,0 +1,17 @@
+//! Models and runs in files.
+//!
+//! | file        | what it owns                                                     |
+//! |-------------|------------------------------------------------------------------|
+//! | `format.rs` | a safetensors file with one metadata entry and a checksum        |
+//! | `model.rs`  | a [`Model`]: the weights and the configuration they belong to    |
+//! | `every.rs`  | how often a checkpoint is written                                |
+//! | `run.rs`    | a [`Checkpoint`]: all that a run needs to go on as if never interrupted |
+
+mod every;
+mod format;
+mod model;
+mod run;
+
+pub use every::Every;
+pub use model::Model;
+pub use run::{Checkpoint, Progress};

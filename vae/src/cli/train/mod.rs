@@ -1,0 +1,231 @@
+//! `vae train`
+
+mod metrics;
+mod pictures;
+mod session;
+
+use std::cell::OnceCell;
+use std::path::PathBuf;
+
+use autograd::{Activation, Precision};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Args};
+use datasets::{Dataset, Pixels};
+use vae::checkpoint::{Checkpoint, Every, Model};
+use vae::config::Config;
+use vae::train::Trainer;
+use vae::{Error, Result};
+
+use self::metrics::History;
+use self::session::{CHECKPOINT, Session};
+use super::folder::{RunFolder, load_data};
+use super::on_threads;
+use super::output::say;
+use super::signals::Stop;
+
+/// Train a model and leave a run folder
+///
+/// The folder holds config.toml, metrics.jsonl, model.safetensors, samples.png, reconstructions.png and curves.svg,
+/// and with two latent dimensions manifold.png and latent.png. They are written after every epoch, each whole or not
+/// at all. From its last checkpoint, checkpoint.safetensors, a run goes on as if it had never been interrupted; Ctrl-C
+/// and SIGTERM write one first.
+#[derive(Args)]
+#[command(allow_negative_numbers = true)]
+pub(crate) struct Train {
+    /// Folder with the four IDX files of MNIST, Fashion-MNIST, KMNIST … (plain or gzipped) [default: built-in MNIST]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Passes over the training images [default: 10]
+    #[arg(long, value_name = "N")]
+    epochs: Option<u64>,
+    /// Images per update [default: 128]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Units of the encoder's hidden layers, as 500,300; the decoder mirrors them [default: 400]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', action = ArgAction::Set, num_args = 1)]
+    hidden: Option<Vec<usize>>,
+    /// Dimensions of the latent code; 2 gives two more pictures [default: 20]
+    #[arg(long, value_name = "N")]
+    latent: Option<usize>,
+    /// Adam's learning rate [default: 0.001]
+    #[arg(long, value_name = "X")]
+    lr: Option<f64>,
+    /// What the KL divergence is multiplied by in the training objective; what is reported is −ELBO, for any β
+    /// [default: 1]
+    #[arg(long, value_name = "X")]
+    beta: Option<f64>,
+    /// Nonlinearity of the hidden layers [default: relu]
+    #[arg(long, value_name = "NAME", value_parser = named::<Activation>(["relu", "tanh", "softplus", "sigmoid"]))]
+    activation: Option<Activation>,
+    /// Decoupled weight decay, as in AdamW [default: 0]
+    #[arg(long, value_name = "X")]
+    weight_decay: Option<f64>,
+    /// What the operands of matrix products are rounded to in training: nothing (single), or bfloat16, with sums, weights
+    /// and updates in single precision (bf16); evaluation and images are always in single precision [default: single]
+    #[arg(long, value_name = "NAME", value_parser = named::<Precision>(["single", "bf16"]))]
+    precision: Option<Precision>,
+    /// What becomes of grey pixels: they stay (none), each is drawn black or white anew whenever its image is seen
+    /// (dynamic), or those from 128 up are white (threshold) [default: none]
+    #[arg(long, value_name = "NAME", value_parser = named::<Pixels>(["none", "dynamic", "threshold"]))]
+    binarize: Option<Pixels>,
+    /// What all randomness is derived from: the same seed gives the same weights, byte for byte [default: 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Threads; they change the time and nothing else [default: one per core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Use only the first N training images [default: all]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// How often a checkpoint is written: after so many steps (20), epochs (2e) or seconds (30s) [default: 30s]
+    #[arg(long, value_name = "N|Ne|Ns")]
+    checkpoint_every: Option<Every>,
+    /// Go on with the run in this folder, from its last checkpoint. All settings are the run's; only --epochs, --threads,
+    /// --checkpoint-every, and --data for where the same data lies now, may be others
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "out"])]
+    resume: Option<PathBuf>,
+    /// Settings from a TOML file, as config.toml of another run; arguments override them
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// The run folder, new or empty [default: runs/vae-1, or the next that is free]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print each epoch as a line of JSON, as in metrics.jsonl
+    #[arg(long)]
+    json: bool,
+}
+
+/// A parser of names that knows which there are.
+fn named<V: std::str::FromStr<Err = String> + Clone + Send + Sync + 'static>(
+    names: impl IntoIterator<Item = &'static str>,
+) -> impl TypedValueParser<Value = V> {
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<V>())
+}
+
+impl Train {
+    pub(crate) fn run(self) -> Result<()> {
+        match &self.resume {
+            Some(run) => self.resume(RunFolder(run.clone())),
+            None => self.start(),
+        }
+    }
+
+    /// A new run.
+    fn start(&self) -> Result<()> {
+        let config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        let config = self.override_settings(config)?;
+        let data = load(&config)?;
+        let (folder, _lock) = RunFolder::create(self.out.as_deref())?;
+        // Once there is a config.toml there is a run, which ends in good order.
+        let stop = Stop::listen()?;
+        folder.write("config.toml", config.to_toml().as_bytes())?;
+        self.train(stop, &folder, &data, config, None)
+    }
+
+    /// A run that was interrupted, or that is to be longer.
+    fn resume(&self, folder: RunFolder) -> Result<()> {
+        let of_run = folder.config()?;
+        let _lock = folder.lock()?;
+        let config = self.override_settings(of_run.clone())?;
+        if let Some((name, [run, found])) = of_run.difference(&config) {
+            let (name, run_folder) = (name.replace('_', "-"), folder.0.display());
+            return Err(Error::Usage(format!("--{name}: expected {run}, as {run_folder} has, found {found}")));
+        }
+        let path = folder.file(CHECKPOINT);
+        let checkpoint = if path.exists() { Some(Checkpoint::load(&path)?) } else { None };
+        if let Some(Checkpoint { model, progress, .. }) = &checkpoint {
+            let wrong = |problem| Err(Error::file(&path, problem));
+            if let Some((name, [here, there])) = model.config.difference(&config) {
+                return wrong(format!("is of another run than config.toml: {name} is {here} here, and {there} there"));
+            }
+            let done = progress.epoch;
+            if done > 0 && config.epochs == done && of_run.epochs == done {
+                if !self.json {
+                    let folder = folder.0.display();
+                    say(&format!("{folder} is finished: {done} of {done} epochs (--epochs makes it longer)"));
+                }
+                return Ok(());
+            }
+            if config.epochs <= done {
+                let problem = format!("expected more than {done}, which are trained already, found {}", config.epochs);
+                return Err(Error::Usage(format!("--epochs: {problem}")));
+            }
+        }
+        let data = load(&config)?;
+        let checksum = data.sha256();
+        if let Some(checkpoint) = checkpoint.as_ref().filter(|c| c.data != checksum) {
+            let (expected, train, test) = (&checkpoint.data, data.train.len(), data.test.len());
+            let found = format!("found {checksum} ({train} and {test} images of {})", data.train.size());
+            return Err(Error::file(&path, format!("is of other data: expected SHA-256 {expected}, {found}")));
+        }
+        let stop = Stop::listen()?;
+        if config != of_run {
+            folder.write("config.toml", config.to_toml().as_bytes())?;
+        }
+        self.train(stop, &folder, &data, config, checkpoint)
+    }
+
+    fn train(
+        &self,
+        stop: Stop,
+        folder: &RunFolder,
+        data: &Dataset,
+        config: Config,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<()> {
+        on_threads(config.threads, || {
+            let trainer = match checkpoint {
+                Some(mut checkpoint) => {
+                    checkpoint.model.config = config;
+                    Trainer::resume(checkpoint, &data.train)
+                }
+                None => Trainer::new(Model::new(config, data.train.size()), &data.train),
+            };
+            let history = History::read(folder, trainer.progress().epoch)?;
+            Session { folder, data, trainer, history, json: self.json, stop, checksum: OnceCell::new() }.run()
+        })
+    }
+
+    /// The settings, overridden by the arguments, and checked.
+    fn override_settings(&self, mut config: Config) -> Result<Config> {
+        fn set<V: Clone>(setting: &mut V, argument: &Option<V>) {
+            if let Some(value) = argument {
+                setting.clone_from(value);
+            }
+        }
+        set(&mut config.epochs, &self.epochs);
+        set(&mut config.batch, &self.batch);
+        set(&mut config.hidden, &self.hidden);
+        set(&mut config.latent, &self.latent);
+        set(&mut config.lr, &self.lr);
+        set(&mut config.beta, &self.beta);
+        set(&mut config.activation, &self.activation);
+        set(&mut config.weight_decay, &self.weight_decay);
+        set(&mut config.precision, &self.precision);
+        set(&mut config.binarize, &self.binarize);
+        set(&mut config.seed, &self.seed);
+        config.threads = self.threads.or(config.threads);
+        config.checkpoint_every = self.checkpoint_every.or(config.checkpoint_every);
+        config.limit = self.limit.or(config.limit);
+        config.data = self.data.clone().or(config.data);
+        if let Some(data) = &mut config.data {
+            // The run is to find its data from any folder.
+            *data = data.canonicalize().map_err(|e| Error::file(data, format!("cannot open this folder: {e}")))?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+}
+
+/// The data that a run learns from.
+fn load(config: &Config) -> Result<Dataset> {
+    let mut data = load_data(config.data.as_deref())?;
+    if let Some(limit) = config.limit {
+        data.train.truncate(limit);
+    }
+    config.check_size(data.train.size().count())?;
+    Ok(data)
+}
