@@ -7,10 +7,9 @@ use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use common::{content, fails, json_lines, names, succeeds, text, utf8, vae, write_data};
+use common::{content, fails, metrics, names, succeeds, text, utf8, vae, write_data};
 
 /// Ten updates an epoch.
 const SMALL: [&str; 8] = ["--hidden", "8", "--latent", "2", "--batch", "4", "--data", "data"];
@@ -24,17 +23,6 @@ fn folder() -> TempDir {
 
 fn train<'a>(options: &[&'a str]) -> Vec<&'a str> {
     [&["train"], &SMALL[..], options].concat()
-}
-
-/// The metrics without what a clock has measured.
-fn metrics(run: &Path) -> Vec<Value> {
-    let mut lines = json_lines(&fs::read_to_string(run.join("metrics.jsonl")).unwrap());
-    for line in &mut lines {
-        for time in ["seconds", "images_per_second"] {
-            line.as_object_mut().unwrap().remove(time).unwrap();
-        }
-    }
-    lines
 }
 
 /// Whether two runs have learned the same, to the last bit, and say so alike.

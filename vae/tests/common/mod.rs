@@ -73,3 +73,14 @@ pub(crate) fn keys(value: &Value) -> Vec<&str> {
     keys.sort_unstable();
     keys
 }
+
+/// The metrics without what a clock has measured.
+pub(crate) fn metrics(run: &Path) -> Vec<Value> {
+    let mut lines = json_lines(&fs::read_to_string(run.join("metrics.jsonl")).unwrap());
+    for line in &mut lines {
+        for time in ["seconds", "images_per_second"] {
+            line.as_object_mut().unwrap().remove(time).unwrap();
+        }
+    }
+    lines
+}
