@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use autograd::{Activation, Precision};
-use datasets::Pixels;
+use datasets::{Pixels, Size};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Every;
+use crate::distributions::Family;
 use crate::error::{Error, Result};
 use crate::files::read_text;
 use crate::models::Architecture;
@@ -38,6 +39,9 @@ pub struct Config {
     /// Grey levels, or black and white.
     #[serde(with = "by_name")]
     pub binarize: Pixels,
+    /// The distribution of the pixels, `p(x | z)`; that of the data's kind if not set ([`Config::settle`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub likelihood: Option<Family>,
     /// What all randomness is derived from.
     pub seed: u64,
     /// How many of the training images are used; all if not set.
@@ -67,6 +71,7 @@ impl Default for Config {
             weight_decay: 0.0,
             precision: Precision::Single,
             binarize: Pixels::Grey,
+            likelihood: None,
             seed: 1,
             limit: None,
             data: None,
@@ -128,7 +133,14 @@ impl Config {
     /// The model for images of so many pixels.
     pub fn architecture(&self, pixels: usize) -> Architecture {
         let Config { ref hidden, latent, activation, .. } = *self;
-        Architecture { pixels, hidden: hidden.clone(), latent, activation }
+        let family = self.likelihood.unwrap_or(Family::Bernoulli);
+        Architecture { pixels, hidden: hidden.clone(), latent, activation, family }
+    }
+
+    /// Settles what depends on the images and was left open: coloured ones are Gaussian, grey ones are Bernoulli.
+    pub fn settle(&mut self, size: Size) {
+        let of_size = if size.channels == 1 { Family::Bernoulli } else { Family::Gaussian };
+        self.likelihood.get_or_insert(of_size);
     }
 
     /// Checks every setting by itself.
@@ -155,6 +167,10 @@ impl Config {
         number("weight-decay", self.weight_decay, "a number of at least 0", self.weight_decay >= 0.0)?;
         if i64::try_from(self.seed).is_err() {
             return Err(Error::Usage(format!("--seed: expected at most {}, found {}", i64::MAX, self.seed)));
+        }
+        if self.likelihood == Some(Family::Gaussian) && self.binarize != Pixels::Grey {
+            let found = format!("expected --binarize none, found {}", self.binarize);
+            return Err(Error::Usage(format!("--likelihood gaussian: {found}, of which its density has no bound")));
         }
         if let Some(n) = self.threads.filter(|&n| n > 1024) {
             return Err(Error::Usage(format!("--threads: expected at most 1024, found {n}")));
@@ -227,6 +243,7 @@ mod tests {
             data: Some("some where".into()),
             threads: Some(2),
             checkpoint_every: Some(Every::Epochs(2)),
+            likelihood: Some(Family::Bernoulli),
             seed: i64::MAX as u64,
             ..Config::default()
         };
@@ -244,6 +261,10 @@ mod tests {
         assert_eq!(message("lr = nan"), "--lr: expected a positive number, found NaN");
         assert_eq!(message("beta = -1.0"), "--beta: expected a number of at least 0, found -1");
         assert_eq!(message("weight_decay = inf"), "--weight-decay: expected a number of at least 0, found inf");
+        assert!(
+            message("likelihood = 'gaussian'\nbinarize = 'dynamic'")
+                .contains("expected --binarize none, found dynamic")
+        );
         assert!(Config::default().check().is_ok());
         let huge = Config { hidden: vec![1 << 40, 1 << 40], ..Config::default() };
         assert!(huge.check_size(784).unwrap_err().to_string().contains("at most 268435456 parameters"));

@@ -145,7 +145,7 @@ impl<'d> Trainer<'d> {
     /// # Errors
     /// If the file cannot be written; the last checkpoint is then as it was.
     pub fn save(&self, path: &Path, data: &str) -> Result<()> {
-        Checkpoint::save(path, &self.model, &self.adam, &self.progress, data)
+        Checkpoint::save(path, &self.model, &self.adam, &self.progress, Some(data))
     }
 
     /// One update: how many images it learned from; `None` if none of this epoch are left.
@@ -155,7 +155,7 @@ impl<'d> Trainer<'d> {
     pub fn step(&mut self) -> Result<Option<usize>> {
         let start = Instant::now();
         let Some(images) = self.batches.iter().nth(self.progress.batch) else { return Ok(None) };
-        let Model { config, vae, params, .. } = &mut self.model;
+        let Model { config, vae, params, size } = &mut self.model;
         let &mut Config { beta, precision, seed, binarize, .. } = config;
         let Progress { epoch, step: t, .. } = self.progress;
         let step = self.steps.of(images.len(), || Step::record(vae, params, images.len(), beta, precision));
@@ -168,7 +168,11 @@ impl<'d> Trainer<'d> {
             let what = what_diverged(step, params, &mut self.grads);
             return Err(Error::Diverged { epoch: epoch + 1, step: t + 1, what });
         }
+        let optimum = vae.likelihood.optimum(size.count(), params, &self.grads, t + 1);
         self.adam.step(params, &self.grads);
+        if let Some((param, number)) = optimum {
+            params.view_mut(param).fill(number);
+        }
 
         self.progress.step += 1;
         self.progress.batch += 1;
@@ -235,6 +239,7 @@ fn all_finite(numbers: &[f32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::distributions::{Family, Likelihood};
     use datasets::{Pixels, Size};
 
     /// Fifty images of two kinds: a bright upper half, or a bright left half.
@@ -286,6 +291,20 @@ mod tests {
         assert_eq!(train(&rounded, 1, 3), train(&rounded, 3, 3));
         let other = Config { seed: 2, ..config() };
         assert_ne!(train(&config(), 1, 1).1, train(&other, 1, 1).1);
+    }
+
+    #[test]
+    fn the_variance_of_gaussian_pixels_becomes_their_mean_squared_error() {
+        let config = Config { likelihood: Some(Family::Gaussian), ..config() };
+        let images = images();
+        let mut trainer = Trainer::new(Model::new(config, images.size()), &images);
+        let losses: Vec<_> = (0..40).map(|_| trainer.epoch().unwrap().reconstruction).collect();
+        let Likelihood::Gaussian { log_var } = trainer.model.vae.likelihood else { panic!() };
+        let s = f64::from(trainer.model.params.view(log_var)[[0, 0]]);
+        // At the optimum the loss is the entropy, ½ ln 2πe σ² for each of 16 numbers; the epoch's mean lags behind its end.
+        let entropy = 8.0 * (std::f64::consts::TAU.ln() + s + 1.0);
+        assert!((losses[39] - entropy).abs() < 1.0, "{} {entropy}", losses[39]);
+        assert!(s < -2.5 && losses[39] < losses[0] - 10.0, "{s} {losses:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fs;
 use autograd::{Activation, Grads, Layout, Param, Params, Real, Recorder, Slot, Tape, View};
 use ndarray::Array2;
 use safetensors::{SafeTensors, tensor::Dtype};
-use vae::distributions::Reparameterized;
+use vae::distributions::{Family, Reparameterized};
 use vae::models::Architecture;
 use vae::noise::Purpose;
 use vae::optim::Adam;
@@ -163,7 +163,13 @@ struct Run<'a, T: Real> {
 impl<'a, T: Real> Run<'a, T> {
     fn new(hidden: usize, latent: usize, pytorch: &'a PyTorch) -> Self {
         let mut params = Params::new();
-        let architecture = Architecture { pixels: PIXELS, hidden: vec![hidden], latent, activation: Activation::Relu };
+        let architecture = Architecture {
+            pixels: PIXELS,
+            hidden: vec![hidden],
+            latent,
+            activation: Activation::Relu,
+            family: Family::Bernoulli,
+        };
         let vae = architecture.build(&mut params, &mut Purpose::Init.generator(0, 0));
         let mut params = params.cast::<T>();
         for param in params.layout.clone().params() {

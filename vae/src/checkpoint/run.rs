@@ -38,8 +38,8 @@ pub struct Checkpoint {
     pub adam: Adam,
     /// How far the run has come.
     pub progress: Progress,
-    /// The SHA-256 of the data it learns from.
-    pub data: String,
+    /// The SHA-256 of the data it learns from; any, if it has not yet learned from some.
+    pub data: Option<String>,
 }
 
 /// The header of the file.
@@ -47,7 +47,8 @@ pub struct Checkpoint {
 #[serde(deny_unknown_fields)]
 struct Header {
     format: u32,
-    data: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
     size: Size,
     config: Config,
     progress: Progress,
@@ -61,9 +62,9 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn save(path: &Path, model: &Model, adam: &Adam, progress: &Progress, data: &str) -> Result<()> {
+    pub fn save(path: &Path, model: &Model, adam: &Adam, progress: &Progress, data: Option<&str>) -> Result<()> {
         let (config, progress) = (model.config.of_weights(), progress.clone());
-        let header = Header { format: FORMAT, data: data.into(), size: model.size, config, progress };
+        let header = Header { format: FORMAT, data: data.map(Into::into), size: model.size, config, progress };
         let [m, v] = [&adam.m, &adam.v].map(|x| Params { flat: x.clone(), layout: model.params.layout.clone() });
         let parts = [&model.params, &m, &v];
         format::write(path, &header, &std::array::from_fn::<_, 3, _>(|i| (PREFIXES[i], parts[i])))
@@ -112,6 +113,7 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::distributions::Family;
     use crate::train::Trainer;
     use datasets::Images;
     use std::fs;
@@ -120,8 +122,8 @@ mod tests {
         Images::new((0..240).collect(), Size::grey(2, 3), vec![0; 40]).unwrap()
     }
 
-    fn model() -> Model {
-        let config = Config { hidden: vec![5], latent: 2, batch: 16, ..Config::default() };
+    fn model(family: Family) -> Model {
+        let config = Config { hidden: vec![5], latent: 2, batch: 16, likelihood: Some(family), ..Config::default() };
         Model::new(config, Size::grey(2, 3))
     }
 
@@ -129,7 +131,7 @@ mod tests {
     fn saved() -> Vec<u8> {
         let (folder, images) = (tempfile::tempdir().unwrap(), images());
         let path = folder.path().join("c");
-        let mut trainer = Trainer::new(model(), &images);
+        let mut trainer = Trainer::new(model(Family::Bernoulli), &images);
         trainer.epoch().unwrap();
         trainer.step().unwrap();
         trainer.save(&path, "abc").unwrap();
@@ -151,9 +153,9 @@ mod tests {
             let losses: Vec<_> = (trainer.progress().epoch..3).map(|_| trainer.epoch().unwrap()).collect();
             (trainer.model.params.flat.to_vec(), *losses.last().unwrap(), trainer.progress().clone())
         };
-        let uninterrupted = end(Trainer::new(model(), &images));
-        for steps in 0..9 {
-            let mut trainer = Trainer::new(model(), &images);
+        for (family, steps) in Family::ALL.into_iter().flat_map(|family| (0..9).map(move |steps| (family, steps))) {
+            let uninterrupted = end(Trainer::new(model(family), &images));
+            let mut trainer = Trainer::new(model(family), &images);
             for _ in 0..steps {
                 if trainer.step().unwrap().is_none() {
                     trainer.finish_epoch().unwrap();
@@ -162,7 +164,7 @@ mod tests {
             }
             trainer.save(&path, "abc").unwrap();
             let checkpoint = Checkpoint::load(&path).unwrap();
-            assert_eq!((checkpoint.progress.step, &checkpoint.data[..]), (steps, "abc"));
+            assert_eq!((checkpoint.progress.step, checkpoint.data.as_deref()), (steps, Some("abc")));
             assert_eq!(end(Trainer::resume(checkpoint, &images)), uninterrupted, "after {steps} steps");
         }
     }
@@ -199,7 +201,7 @@ mod tests {
             change(&mut bad);
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("c");
-            Checkpoint::save(&path, &bad.model, &bad.adam, &bad.progress, &bad.data).unwrap();
+            Checkpoint::save(&path, &bad.model, &bad.adam, &bad.progress, bad.data.as_deref()).unwrap();
             let error = Checkpoint::load(&path).unwrap_err().to_string();
             error.split_once("/c: ").unwrap().1.to_string()
         };

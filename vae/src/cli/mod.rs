@@ -1,6 +1,7 @@
 //! The command line.
 
 mod eval;
+mod exchange;
 mod folder;
 mod images;
 mod output;
@@ -34,6 +35,8 @@ enum Command {
     Reconstruct(images::Reconstruct),
     Interpolate(images::Interpolate),
     Tape(tape::TapeOf),
+    Export(exchange::Export),
+    Import(exchange::Import),
 }
 
 /// Runs the program: exit code 0, 2 for arguments that cannot be right, 128 and the signal's number if interrupted, 1
@@ -51,6 +54,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Reconstruct(command) => command.run(),
         Command::Interpolate(command) => command.run(),
         Command::Tape(command) => command.run(),
+        Command::Export(command) => command.run(),
+        Command::Import(command) => command.run(),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,10 +6,14 @@
 
 mod bernoulli;
 mod gaussian;
+mod gaussian_pixels;
+mod likelihood;
 mod standard_normal;
 
 pub use bernoulli::{Bernoulli, BernoulliLogProb};
 pub use gaussian::{Gaussian, KlToStandardNormal, Sample};
+pub use gaussian_pixels::{GaussianPixels, SquaredErrorOfLogit};
+pub use likelihood::{Family, Likelihood, Observation};
 pub use standard_normal::StandardNormal;
 
 use autograd::{Real, Var};

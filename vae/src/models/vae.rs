@@ -3,10 +3,12 @@
 use autograd::{Activation, Params, Real, Var};
 use datasets::Generator;
 
-use crate::distributions::{Bernoulli, Distribution, Gaussian, KlTo, Reparameterized, StandardNormal};
+use crate::distributions::{
+    Distribution, Family, Gaussian, KlTo, Likelihood, Observation, Reparameterized, StandardNormal,
+};
 use crate::layers::{Dense, Layer};
 
-/// An encoder from pixels to a Gaussian over latent codes, and a decoder from a code to a Bernoulli over pixels.
+/// An encoder from pixels to a Gaussian over latent codes, and a decoder from a code to a distribution over pixels.
 ///
 /// The layers hold names of parameters, not numbers: one model runs on `Params<f32>` and `Params<f64>` alike.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct Vae {
     pub decoder: Vec<Dense>,
     /// Features to the logits of the pixels.
     pub logits: Dense,
+    /// Logits to the distribution of the pixels.
+    pub likelihood: Likelihood,
 }
 
 impl Vae {
@@ -31,8 +35,8 @@ impl Vae {
     }
 
     /// `p(x | z)`
-    pub fn decode<'r, T: Real>(&self, z: Var<'r, T>) -> Bernoulli<'r, T> {
-        Bernoulli { logits: self.logits.apply(self.decoder.apply(z)) }
+    pub fn decode<'r, T: Real>(&self, z: Var<'r, T>) -> Observation<'r, T> {
+        self.likelihood.of(self.logits.apply(self.decoder.apply(z)))
     }
 
     /// The two parts of `−ELBO(x) = E_q[−log p(x | z)] + KL(q(z | x) ‖ p(z))`, with one sample `z` for the expectation.
@@ -75,6 +79,8 @@ pub struct Architecture {
     pub latent: usize,
     /// The nonlinearity of the hidden layers.
     pub activation: Activation,
+    /// The distribution of the pixels.
+    pub family: Family,
 }
 
 impl Architecture {
@@ -95,6 +101,7 @@ impl Architecture {
             log_var: dense("log_var", [features_up, self.latent], Activation::Identity),
             decoder: stack("decoder", &down, &mut dense),
             logits: dense("logits", [features_down, self.pixels], Activation::Identity),
+            likelihood: self.family.build(params),
         }
     }
 
@@ -110,7 +117,7 @@ impl Architecture {
         for layer in encoder.chain(decoder) {
             total = total.checked_add(layer?)?;
         }
-        Some(total)
+        total.checked_add(self.family.parameters())
     }
 }
 
@@ -130,17 +137,17 @@ mod tests {
     use autograd::{Grads, Recorder};
     use datasets::generator;
 
-    fn small(hidden: &[usize], activation: Activation) -> (Vae, Params) {
+    fn small(hidden: &[usize], activation: Activation, family: Family) -> (Vae, Params) {
         let mut params = Params::new();
-        let architecture = Architecture { pixels: 6, hidden: hidden.to_vec(), latent: 2, activation };
+        let architecture = Architecture { pixels: 6, hidden: hidden.to_vec(), latent: 2, activation, family };
         let vae = architecture.build(&mut params, &mut generator(1, "init", 0));
         assert_eq!(architecture.count(), Some(params.layout.count()));
         (vae, params)
     }
 
     /// Every parameter of a whole loss, moved by ±h in f64, against the gradient on the tape.
-    fn check_every_parameter(hidden: &[usize], activation: Activation, beta: f64) {
-        let (vae, params) = small(hidden, activation);
+    fn check_every_parameter(hidden: &[usize], activation: Activation, family: Family, beta: f64) {
+        let (vae, params) = small(hidden, activation, family);
         let mut params = params.cast::<f64>();
         let r = Recorder::new(&params);
         let (x, noise) = (r.input([3, 6]), r.input([3, 2]));
@@ -173,14 +180,16 @@ mod tests {
 
     #[test]
     fn the_gradient_of_the_whole_loss_is_right_for_every_parameter() {
-        check_every_parameter(&[5], Activation::Relu, 1.0);
-        check_every_parameter(&[5, 4], Activation::Tanh, 0.5);
-        check_every_parameter(&[], Activation::Relu, 1.0);
+        for family in Family::ALL {
+            check_every_parameter(&[5], Activation::Relu, family, 1.0);
+            check_every_parameter(&[5, 4], Activation::Tanh, family, 0.5);
+            check_every_parameter(&[], Activation::Relu, family, 1.0);
+        }
     }
 
     #[test]
     fn beta_multiplies_the_kl_and_nothing_else() {
-        let (vae, params) = small(&[5], Activation::Softplus);
+        let (vae, params) = small(&[5], Activation::Softplus, Family::Bernoulli);
         let r = Recorder::new(&params);
         let (x, noise) = (r.input([1, 6]), r.input([1, 2]));
         let elbo = vae.elbo(x, noise);

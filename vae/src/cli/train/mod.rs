@@ -13,11 +13,13 @@ use clap::{ArgAction, Args};
 use datasets::{Dataset, Pixels};
 use vae::checkpoint::{Checkpoint, Every, Model};
 use vae::config::Config;
+use vae::distributions::Family;
 use vae::train::Trainer;
 use vae::{Error, Result};
 
 use self::metrics::History;
-use self::session::{CHECKPOINT, Session};
+pub(crate) use self::session::CHECKPOINT;
+use self::session::Session;
 use super::folder::{RunFolder, load_data};
 use super::on_threads;
 use super::output::say;
@@ -68,6 +70,10 @@ pub(crate) struct Train {
     /// (dynamic), or those from 128 up are white (threshold) [default: none]
     #[arg(long, value_name = "NAME", value_parser = named::<Pixels>(["none", "dynamic", "threshold"]))]
     binarize: Option<Pixels>,
+    /// The distribution of the pixels, p(x|z): of black and white ones (bernoulli), or of grey levels and colours with noise
+    /// of one learned variance (gaussian) [default: gaussian for coloured images, bernoulli for others]
+    #[arg(long, value_name = "NAME", value_parser = named::<Family>(["bernoulli", "gaussian"]))]
+    likelihood: Option<Family>,
     /// What all randomness is derived from: the same seed gives the same weights, byte for byte [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -116,8 +122,8 @@ impl Train {
             Some(path) => Config::read(path)?,
             None => Config::default(),
         };
-        let config = self.override_settings(config)?;
-        let data = load(&config)?;
+        let mut config = self.override_settings(config)?;
+        let data = load(&mut config)?;
         let (folder, _lock) = RunFolder::create(self.out.as_deref())?;
         // Once there is a config.toml there is a run, which ends in good order.
         let stop = Stop::listen()?;
@@ -129,7 +135,7 @@ impl Train {
     fn resume(&self, folder: RunFolder) -> Result<()> {
         let of_run = folder.config()?;
         let _lock = folder.lock()?;
-        let config = self.override_settings(of_run.clone())?;
+        let mut config = self.override_settings(of_run.clone())?;
         if let Some((name, [run, found])) = of_run.difference(&config) {
             let (name, run_folder) = (name.replace('_', "-"), folder.0.display());
             return Err(Error::Usage(format!("--{name}: expected {run}, as {run_folder} has, found {found}")));
@@ -154,10 +160,11 @@ impl Train {
                 return Err(Error::Usage(format!("--epochs: {problem}")));
             }
         }
-        let data = load(&config)?;
+        let data = load(&mut config)?;
         let checksum = data.sha256();
-        if let Some(checkpoint) = checkpoint.as_ref().filter(|c| c.data != checksum) {
-            let (expected, train, test) = (&checkpoint.data, data.train.len(), data.test.len());
+        let of_checkpoint = checkpoint.as_ref().and_then(|c| c.data.as_ref());
+        if let Some(expected) = of_checkpoint.filter(|expected| **expected != checksum) {
+            let (train, test) = (data.train.len(), data.test.len());
             let found = format!("found {checksum} ({train} and {test} images of {})", data.train.size());
             return Err(Error::file(&path, format!("is of other data: expected SHA-256 {expected}, {found}")));
         }
@@ -207,6 +214,7 @@ impl Train {
         set(&mut config.precision, &self.precision);
         set(&mut config.binarize, &self.binarize);
         set(&mut config.seed, &self.seed);
+        config.likelihood = self.likelihood.or(config.likelihood);
         config.threads = self.threads.or(config.threads);
         config.checkpoint_every = self.checkpoint_every.or(config.checkpoint_every);
         config.limit = self.limit.or(config.limit);
@@ -220,12 +228,14 @@ impl Train {
     }
 }
 
-/// The data that a run learns from.
-fn load(config: &Config) -> Result<Dataset> {
+/// The data that a run learns from; what the settings leave to it is settled.
+fn load(config: &mut Config) -> Result<Dataset> {
     let mut data = load_data(config.data.as_deref())?;
     if let Some(limit) = config.limit {
         data.train.truncate(limit);
     }
+    config.settle(data.train.size());
+    config.check()?;
     config.check_size(data.train.size().count())?;
     Ok(data)
 }

@@ -7,6 +7,7 @@ use autograd::Precision;
 use datasets::{Dataset, Pixels};
 use indicatif::{ProgressBar, ProgressStyle};
 use vae::config::Config;
+use vae::distributions::Family;
 use vae::evaluate::evaluate;
 use vae::generate;
 use vae::train::Trainer;
@@ -32,7 +33,7 @@ pub(super) struct Session<'d> {
 }
 
 /// The file that a run is resumed from.
-pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
+pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 impl Session<'_> {
     /// Trains to the last epoch, or until it is told to stop.
@@ -133,8 +134,11 @@ impl Session<'_> {
 /// What is trained on what, and the head of the table.
 fn introduction(trainer: &Trainer, data: &Dataset) -> String {
     let model = &trainer.model;
-    let Config { binarize, batch, lr, beta, precision, seed, .. } = model.config;
+    let Config { binarize, likelihood, batch, lr, beta, precision, seed, .. } = model.config;
     let pixels = match binarize {
+        Pixels::Grey if likelihood == Some(Family::Gaussian) => {
+            "Gaussian with one variance\n        (whose loss is that of a density, and may be negative)"
+        }
         Pixels::Grey => {
             "grey levels\n        (of which the Bernoulli loss is a cross-entropy, not a likelihood: see --binarize)"
         }
