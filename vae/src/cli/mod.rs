@@ -1,5 +1,6 @@
 //! The command line.
 
+mod data;
 mod eval;
 mod folder;
 mod images;
@@ -34,6 +35,7 @@ enum Command {
     Reconstruct(images::Reconstruct),
     Interpolate(images::Interpolate),
     Tape(tape::TapeOf),
+    Data(data::Data),
 }
 
 /// Runs the program: exit code 0, 2 for arguments that cannot be right, 128 and the signal's number if interrupted, 1
@@ -51,6 +53,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Reconstruct(command) => command.run(),
         Command::Interpolate(command) => command.run(),
         Command::Tape(command) => command.run(),
+        Command::Data(command) => command.run(),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
