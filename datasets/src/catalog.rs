@@ -3,6 +3,8 @@
 //! The checksums are the public ones of the TensorFlow datasets project. A set for which none is published has no place
 //! here. To add a set, add an entry to [`CATALOG`].
 
+use crate::Size;
+
 /// A data set that can be downloaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -10,8 +12,8 @@ pub struct Entry {
     pub name: &'static str,
     /// How many images there are to train on, validation images included, and how many to test on.
     pub images: [u32; 2],
-    /// Height, width and channels of an image.
-    pub size: [u32; 3],
+    /// The measures of an image.
+    pub size: Size,
     /// The addresses of the folder that holds the files, each ending in `/`: the first, then its mirrors.
     pub mirrors: &'static [&'static str],
     /// All its files. They are kept as they are served: gzipped, or in an archive.
@@ -34,7 +36,7 @@ pub const CATALOG: &[Entry] = &[
     Entry {
         name: "mnist",
         images: [60_000, 10_000],
-        size: [28, 28, 1],
+        size: Size::grey(28, 28),
         mirrors: &["https://storage.googleapis.com/cvdf-datasets/mnist/"],
         files: &[
             RemoteFile {
@@ -62,7 +64,7 @@ pub const CATALOG: &[Entry] = &[
     Entry {
         name: "fashion-mnist",
         images: [60_000, 10_000],
-        size: [28, 28, 1],
+        size: Size::grey(28, 28),
         mirrors: &[
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -93,7 +95,7 @@ pub const CATALOG: &[Entry] = &[
     Entry {
         name: "kmnist",
         images: [60_000, 10_000],
-        size: [28, 28, 1],
+        size: Size::grey(28, 28),
         mirrors: &["http://codh.rois.ac.jp/kmnist/dataset/kmnist/"],
         files: &[
             RemoteFile {
@@ -121,7 +123,7 @@ pub const CATALOG: &[Entry] = &[
     Entry {
         name: "cifar10",
         images: [50_000, 10_000],
-        size: [32, 32, 3],
+        size: Size { height: 32, width: 32, channels: 3 },
         mirrors: &["https://www.cs.toronto.edu/~kriz/"],
         files: &[RemoteFile {
             name: "cifar-10-binary.tar.gz",
@@ -133,7 +135,7 @@ pub const CATALOG: &[Entry] = &[
     Entry {
         name: "binarized-mnist",
         images: [60_000, 10_000],
-        size: [28, 28, 1],
+        size: Size::grey(28, 28),
         mirrors: &["http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"],
         files: &[
             RemoteFile {

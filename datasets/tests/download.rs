@@ -466,6 +466,18 @@ fn an_answer_that_is_no_http_is_an_error() {
 }
 
 #[test]
+fn a_server_that_is_not_who_it_should_be_is_an_error() {
+    let (_outer, folder) = folder();
+    let address = Server::with(&[well]).address().replace("http:", "https:");
+    let problems = match fetch(&FILE, &[address], &folder, &PATIENCE, &mut |_| {}).unwrap_err() {
+        Failure::Network(problems) => problems,
+        other => panic!("{other:?}"),
+    };
+    assert!(problems.len() == 1 && problems[0].starts_with("https:"), "{problems:?}");
+    is_empty(&folder);
+}
+
+#[test]
 fn the_next_address_continues_what_the_one_before_began() {
     let (_outer, folder) = folder();
     let servers = [Server::with(&[breaks_off, forbidden]), Server::with(&[not_found]), Server::with(&[well])];

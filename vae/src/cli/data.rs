@@ -66,27 +66,25 @@ impl List {
         for set in CATALOG {
             let folder = cache::folder(set)?;
             let [train, test] = set.images;
-            let [height, width, channels] = set.size;
             let there = set.files.iter().filter(|file| cache::has(&folder, file)).count();
             let present = there == set.files.len();
             if self.json {
                 say_json(&json!({
                     "set": set.name, "train": train, "test": test,
-                    "height": height, "width": width, "channels": channels,
+                    "height": set.size.height, "width": set.size.width, "channels": set.size.channels,
                     "bytes": set.bytes(), "present": present, "built_in": set.is_built_in(),
                     "folder": folder.display().to_string(),
                 }));
                 continue;
             }
             let images = format!("{} + {}", thousands(train as usize), thousands(test as usize));
-            let colours = if channels == 1 { String::new() } else { format!(" × {channels}") };
             let state = match there {
                 _ if present => "yes".into(),
                 _ if set.is_built_in() => "built in".into(),
                 0 => "no".into(),
                 _ => format!("{there} of {} files", set.files.len()),
             };
-            let pixels = format!("{height} × {width}{colours}");
+            let pixels = set.size.to_string();
             let size = DecimalBytes(set.bytes()).to_string();
             say(&row([set.name, &images, &pixels, &size, &state, &folder.display().to_string()]));
         }
