@@ -239,3 +239,30 @@ fn an_interrupted_download_is_continued_by_the_next() {
     program.kill().unwrap();
     program.wait().unwrap();
 }
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_told_and_leaves_what_fitted() {
+    let folder = tempdir().unwrap();
+    let (port, _requests) = proxy(|connection| {
+        let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 18165135\r\n\r\n");
+        let _ = connection.write_all(&[0; 100_000]);
+    });
+    // A limit on the size of files stands for the end of the disk; its signal, ignored, becomes an error of `write`.
+    let vae = vae(folder.path(), port, &["data", "fetch", "kmnist"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]).arg(vae.get_program()).args(vae.get_args());
+    for (name, value) in vae.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    let Output { status, stderr, .. } = limited.output().unwrap();
+    let part = folder.path().join("cache/kmnist/.train-images-idx3-ubyte.gz.part");
+    assert_eq!(status.code(), Some(1));
+    assert!(text(&stderr).starts_with(&format!("vae: {}: cannot write: ", part.display())), "{}", text(&stderr));
+    assert_eq!(text(&stderr).lines().count(), 1);
+    // The shells differ in the unit.
+    assert!([4096, 8192].contains(&part.metadata().unwrap().len()));
+}
