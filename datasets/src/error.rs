@@ -18,6 +18,11 @@ impl Error {
     pub fn new(path: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
         Self { path: path.into(), problem: problem.into() }
     }
+
+    /// What is wrong, without the name of the file.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
 }
 
 impl fmt::Display for Error {

@@ -13,6 +13,9 @@
 //! | `pixels.rs`  | a byte → a grey level, or a black or white pixel ([`Pixels`])          |
 //! | `random.rs`  | seed, purpose and step → a random [`generator`]                        |
 //!
+//! Other data sets are downloaded: [`catalog`] says which there are, [`cache`] where they are kept, and [`download`]
+//! brings them there.
+//!
 //! # Example
 //!
 //! ```
@@ -35,6 +38,9 @@
 
 mod batch;
 mod batches;
+pub mod cache;
+pub mod catalog;
+pub mod download;
 #[cfg(test)]
 mod encode;
 mod error;

@@ -47,7 +47,7 @@ pub struct Config {
     /// How many of the training images are used; all if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// A folder with the four IDX files; the built-in MNIST if not set.
+    /// A folder with the four IDX files, or the name of a set in the catalogue; the built-in MNIST if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
     /// Threads; one per core if not set. It changes the time and nothing else.

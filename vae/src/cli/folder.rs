@@ -4,7 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use datasets::Dataset;
+use datasets::catalog::{self, Entry};
+use datasets::{Dataset, cache};
 use vae::checkpoint::Model;
 use vae::config::Config;
 use vae::files::write_whole;
@@ -137,10 +138,20 @@ impl RunFolder {
     }
 }
 
-/// The data set in a folder, or the built-in MNIST.
-pub(crate) fn load_data(folder: Option<&Path>) -> Result<Dataset> {
-    match folder {
-        Some(folder) => Ok(datasets::from_folder(folder)?),
-        None => Ok(datasets::mnist()),
+/// The data set in a folder, or of a name in the catalogue, or the built-in MNIST.
+pub(crate) fn load_data(data: Option<&Path>) -> Result<Dataset> {
+    let Some(data) = data else { return Ok(datasets::mnist()) };
+    match in_catalog(data) {
+        None => Ok(datasets::from_folder(data)?),
+        Some(set) if set.is_built_in() => Ok(datasets::mnist()),
+        Some(set) => match cache::find(set.name) {
+            Some(folder) => Ok(datasets::from_folder(&folder)?),
+            None => Err(Error::file(data, format!("not downloaded yet: `vae data fetch {}` does it", set.name))),
+        },
     }
+}
+
+/// The set of the catalogue that `data` names, if it is no path to something.
+pub(crate) fn in_catalog(data: &Path) -> Option<&'static Entry> {
+    if data.exists() { None } else { catalog::entry(data.to_str()?) }
 }

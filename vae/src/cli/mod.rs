@@ -1,5 +1,6 @@
 //! The command line.
 
+mod data;
 mod eval;
 mod exchange;
 mod folder;
@@ -37,6 +38,7 @@ enum Command {
     Tape(tape::TapeOf),
     Export(exchange::Export),
     Import(exchange::Import),
+    Data(data::Data),
 }
 
 /// Runs the program: exit code 0, 2 for arguments that cannot be right, 128 and the signal's number if interrupted, 1
@@ -56,6 +58,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Tape(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Import(command) => command.run(),
+        Command::Data(command) => command.run(),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

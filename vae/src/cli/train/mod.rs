@@ -20,7 +20,7 @@ use vae::{Error, Result};
 use self::metrics::History;
 pub(crate) use self::session::CHECKPOINT;
 use self::session::Session;
-use super::folder::{RunFolder, load_data};
+use super::folder::{RunFolder, in_catalog, load_data};
 use super::on_threads;
 use super::output::say;
 use super::signals::Stop;
@@ -34,8 +34,9 @@ use super::signals::Stop;
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
 pub(crate) struct Train {
-    /// Folder with the four IDX files of MNIST, Fashion-MNIST, KMNIST … (plain or gzipped) [default: built-in MNIST]
-    #[arg(long, value_name = "DIR")]
+    /// Folder with the four IDX files of MNIST, Fashion-MNIST, KMNIST … (plain or gzipped), or the name of a set that
+    /// `vae data fetch` has downloaded [default: built-in MNIST]
+    #[arg(long, value_name = "DIR|NAME")]
     data: Option<PathBuf>,
     /// Passes over the training images [default: 10]
     #[arg(long, value_name = "N")]
@@ -219,7 +220,7 @@ impl Train {
         config.checkpoint_every = self.checkpoint_every.or(config.checkpoint_every);
         config.limit = self.limit.or(config.limit);
         config.data = self.data.clone().or(config.data);
-        if let Some(data) = &mut config.data {
+        if let Some(data) = config.data.as_mut().filter(|data| in_catalog(data).is_none()) {
             // The run is to find its data from any folder.
             *data = data.canonicalize().map_err(|e| Error::file(data, format!("cannot open this folder: {e}")))?;
         }
