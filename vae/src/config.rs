@@ -117,6 +117,12 @@ impl Config {
         Config { data: None, threads: None, checkpoint_every: None, ..self.clone() }
     }
 
+    /// These settings, but the architecture of those.
+    pub fn with_architecture(&self, of: &Config) -> Config {
+        let Config { hidden, latent, activation, likelihood, .. } = of.clone();
+        Config { hidden, latent, activation, likelihood, ..self.clone() }
+    }
+
     /// The first setting, in alphabetical order, that makes a run with the other one another run: its name and both
     /// values. How many epochs there are to be does not count: a run may be made longer.
     pub fn difference(&self, other: &Config) -> Option<(String, [String; 2])> {

@@ -137,15 +137,21 @@ impl Train {
         let of_run = folder.config()?;
         let _lock = folder.lock()?;
         let mut config = self.override_settings(of_run.clone())?;
-        if let Some((name, [run, found])) = of_run.difference(&config) {
+        let path = folder.file(CHECKPOINT);
+        let checkpoint = if path.exists() { Some(Checkpoint::load(&path)?) } else { None };
+        // Weights from elsewhere, which have learned from nothing here, only fix the architecture.
+        let imported = checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.data.is_none());
+        let difference = |one: &Config, other: &Config| match imported {
+            true => one.difference(&one.with_architecture(other)),
+            false => one.difference(other),
+        };
+        if let Some((name, [run, found])) = difference(&of_run, &config) {
             let (name, run_folder) = (name.replace('_', "-"), folder.0.display());
             return Err(Error::Usage(format!("--{name}: expected {run}, as {run_folder} has, found {found}")));
         }
-        let path = folder.file(CHECKPOINT);
-        let checkpoint = if path.exists() { Some(Checkpoint::load(&path)?) } else { None };
         if let Some(Checkpoint { model, progress, .. }) = &checkpoint {
             let wrong = |problem| Err(Error::file(&path, problem));
-            if let Some((name, [here, there])) = model.config.difference(&config) {
+            if let Some((name, [here, there])) = difference(&model.config, &config) {
                 return wrong(format!("is of another run than config.toml: {name} is {here} here, and {there} there"));
             }
             let done = progress.epoch;
