@@ -19,8 +19,8 @@ pub enum Every {
 }
 
 impl Default for Every {
-    /// 30 seconds: no more than that is lost, and a checkpoint of the default model, some 20 ms, costs less than a
-    /// thousandth of the time. (With one after each epoch of 2 s it would be a hundredth.)
+    /// 30 seconds: no more than that is lost, and a checkpoint of the default model, some 35 ms, costs little more than a
+    /// thousandth of the time. (With one after each epoch of 2 s it would be more than a hundredth.)
     fn default() -> Self {
         Every::Seconds(30)
     }
