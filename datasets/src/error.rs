@@ -1,7 +1,7 @@
 //! What went wrong with a file, on one line.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The result of reading outside data.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -17,6 +17,11 @@ impl Error {
     /// An error about the file or folder `path`; `problem` is one line without a full stop.
     pub fn new(path: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
         Self { path: path.into(), problem: problem.into() }
+    }
+
+    /// The file or folder.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What is wrong, without the name of the file.

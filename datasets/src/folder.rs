@@ -4,6 +4,14 @@ use crate::pair::join;
 use crate::{Dataset, Error, Result, idx};
 use std::path::{Path, PathBuf};
 
+const FILES: [&str; 4] =
+    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+
+/// Whether some of the files are in the folder `dir`.
+pub(crate) fn is_here(dir: &Path) -> bool {
+    FILES.iter().any(|name| dir.join(name).exists() || dir.join(format!("{name}.gz")).exists())
+}
+
 /// Reads a data set from the folder `dir`.
 ///
 /// The folder holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
@@ -17,8 +25,9 @@ pub fn from_folder(dir: &Path) -> Result<Dataset> {
     if !dir.is_dir() {
         return Err(Error::new(dir, "there is no such folder"));
     }
-    let train = join(read(dir, "train-images-idx3-ubyte")?, read(dir, "train-labels-idx1-ubyte")?)?;
-    let test = join(read(dir, "t10k-images-idx3-ubyte")?, read(dir, "t10k-labels-idx1-ubyte")?)?;
+    let [train_images, train_labels, test_images, test_labels] = FILES;
+    let train = join(read(dir, train_images)?, read(dir, train_labels)?)?;
+    let test = join(read(dir, test_images)?, read(dir, test_labels)?)?;
     if train.size() != test.size() {
         let (train, test) = (train.size(), test.size());
         return Err(Error::new(dir, format!("training images are {train}, but test images are {test}")));
@@ -44,9 +53,6 @@ mod tests {
     use crate::{Images, Size};
     use std::fs;
     use tempfile::TempDir;
-
-    const FILES: [&str; 4] =
-        ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
     fn bytes(shape: &[usize]) -> Vec<u8> {
         let elements = Elements::U8((0..shape.iter().product()).map(|i: usize| i as u8).collect());

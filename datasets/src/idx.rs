@@ -10,10 +10,9 @@
 //!
 //! Source: LeCun, Cortes & Burges, *The MNIST database of handwritten digits*, section "File formats".
 
+use crate::source::{MOST_BYTES, open, unfold, up_to};
 use crate::{Error, Result};
-use flate2::read::MultiGzDecoder;
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 /// The elements of an IDX file, in the type the file stores.
@@ -48,8 +47,7 @@ pub struct Idx {
 ///
 /// If the file cannot be opened, and for every reason [`parse`] has.
 pub fn read(path: &Path) -> Result<Idx> {
-    let file = File::open(path).map_err(|error| Error::new(path, format!("cannot open: {error}")))?;
-    parse(path, file)
+    parse(path, open(path)?)
 }
 
 /// Reads IDX from `source`, plain or gzipped: the first bytes decide, not the `name`, which only labels errors.
@@ -61,15 +59,9 @@ pub fn read(path: &Path) -> Result<Idx> {
 ///
 /// If `source` cannot be read, is not IDX, has an unknown element type, ends early, goes on after its promised end,
 /// or is gzip that is damaged, cut short, or followed by something else.
-pub fn parse(name: &Path, mut source: impl Read) -> Result<Idx> {
-    let peek = up_to(2, &mut source).map_err(|problem| Error::new(name, problem))?;
-    let gzipped = peek == [0x1f, 0x8b];
-    let whole = peek.chain(source);
-    let idx = if gzipped {
-        decode(MultiGzDecoder::new(whole)).map_err(|problem| format!("inside gzip: {problem}"))
-    } else {
-        decode(BufReader::new(whole))
-    };
+pub fn parse(name: &Path, source: impl Read) -> Result<Idx> {
+    let (source, gzipped) = unfold(source).map_err(|error| Error::new(name, format!("cannot read: {error}")))?;
+    let idx = decode(source).map_err(|problem| if gzipped { format!("inside gzip: {problem}") } else { problem });
     idx.map_err(|problem| Error::new(name, problem))
 }
 
@@ -106,23 +98,15 @@ fn decode(mut source: impl Read) -> std::result::Result<Idx, String> {
     // the CRC.
     let promise = product(&shape, width);
     let promised = shape.iter().try_fold(width, |total, &size| total.checked_mul(size));
-    let Some((promised, limit)) = promised.and_then(|promised| Some((promised, promised.checked_add(1)?))) else {
-        return Err(format!("IDX header promises {promise} bytes of data, more than can be addressed"));
+    let Some(promised) = promised.filter(|&promised| promised as u64 <= MOST_BYTES) else {
+        return Err(format!("IDX header promises {promise} bytes of data, expected at most 16 GiB"));
     };
-    let data = up_to(limit, &mut source)?;
+    let data = up_to(promised + 1, &mut source)?;
     if data.len() != promised {
         let held = if data.len() > promised { "more".into() } else { data.len().to_string() };
         return Err(format!("IDX header promises {promise} = {promised} bytes of data, but the file holds {held}"));
     }
     Ok(Idx { shape, elements: convert(data) })
-}
-
-/// The next `limit` bytes, or all that are left if they are fewer.
-fn up_to(limit: usize, source: &mut impl Read) -> std::result::Result<Vec<u8>, String> {
-    // `limit` may come from an unchecked header, so beyond a modest start the buffer grows only as data arrives.
-    let mut bytes = Vec::with_capacity(limit.min(1 << 16));
-    source.take(limit as u64).read_to_end(&mut bytes).map_err(|error| format!("cannot read: {error}"))?;
-    Ok(bytes)
 }
 
 /// The `N`-byte numbers that `bytes`, a whole number of them, hold.
@@ -141,6 +125,7 @@ fn product(shape: &[usize], width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::damage::flips;
     use crate::encode::{encode, gzip};
     use proptest::prelude::*;
 
@@ -261,14 +246,29 @@ mod tests {
 
     #[test]
     fn a_header_that_promises_terabytes_takes_no_memory() {
-        // 2^61 bytes: to set them aside would abort the process.
-        assert!(problem(&header(&[1 << 31, 1 << 30])).ends_with("but the file holds 0"));
+        // 16 GiB, the most that is believed: it is not set aside before the data is there.
+        assert!(problem(&header(&[1 << 17, 1 << 17])).ends_with("but the file holds 0"));
     }
 
     #[test]
-    fn a_header_that_promises_more_than_a_usize_is_an_error() {
-        assert!(problem(&header(&[u32::MAX; 3])).ends_with("more than can be addressed"));
-        assert!(problem(&header(&[u32::MAX; 255])).ends_with("more than can be addressed"));
+    fn a_header_that_promises_more_than_16_gib_is_refused_however_much_follows() {
+        let zeros = |shape: &[u32]| {
+            parse(Path::new("x"), (&header(shape)[..]).chain(std::io::repeat(0))).unwrap_err().to_string()
+        };
+        for shape in [&[(1 << 17) + 1, 1 << 17][..], &[1 << 31, 1 << 30], &[u32::MAX; 3], &[u32::MAX; 255]] {
+            assert!(zeros(shape).ends_with("bytes of data, expected at most 16 GiB"));
+        }
+    }
+
+    #[test]
+    fn a_gzip_that_unfolds_to_the_gigabytes_it_promises_is_refused_early() {
+        // 4 GiB of zeros, as the header promises, in members of 64 MiB: the second is not reached.
+        let member = gzip(&vec![0; 1 << 26]);
+        let bomb = [gzip(&header(&[1 << 6, 1 << 26])), member.repeat(64)].concat();
+        let mut rest = &bomb[..];
+        let error = parse(Path::new("x"), &mut rest).unwrap_err().to_string();
+        assert_eq!(error, "x: inside gzip: cannot read: it unfolds to more than 256 times its size");
+        assert!(bomb.len() - rest.len() < 2 * member.len());
     }
 
     #[test]
@@ -301,6 +301,32 @@ mod tests {
         for garbage in [&b"\0"[..], b"x", b"\x1f\x8b", b"more than a gzip header of text"] {
             parsed(&[&file, garbage].concat()).unwrap_err();
         }
+    }
+
+    #[test]
+    fn flipped_bits_in_a_plain_file_never_panic() {
+        let file = [header(&[3, 2, 2]), (0..12).collect()].concat();
+        flips(&file, |flipped| drop(parsed(flipped)));
+    }
+
+    #[test]
+    fn every_flipped_bit_in_a_gzipped_file_is_an_error_or_leaves_the_content_as_it_is() {
+        // The CRC protects what is compressed. The rest of the ten bytes before it (a time, an operating system, the effort
+        // of the compressor) is not content: a flip there cannot be noticed and changes nothing.
+        let file = [header(&[3, 8, 8]), (0..192).map(|i| (i * i % 64) as u8).collect()].concat();
+        let (zipped, expected) = (gzip(&file), parsed(&file).unwrap());
+        let mut harmless = 0;
+        for bit in 0..8 * zipped.len() {
+            let mut flipped = zipped.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(idx) = parsed(&flipped) {
+                assert_eq!(idx, expected, "bit {bit}");
+                harmless += 1;
+            }
+        }
+        // Time, effort and system are 48 bits; a few of the flags, and the padding of the last byte, mean nothing either.
+        assert!((48..64).contains(&harmless), "{harmless}");
+        flips(&zipped, |flipped| assert!(parsed(flipped).map_or(true, |idx| idx == expected)));
     }
 
     #[test]

@@ -1,13 +1,20 @@
-//! Image data for training: MNIST, compiled in, and any other data set stored in the same four IDX files.
+//! Image data for training: MNIST, compiled in, and data of one's own, in MNIST's and other formats.
 //!
 //! The path of the data through this crate, one file per step:
 //!
 //! | file         | step                                                                   |
 //! |--------------|------------------------------------------------------------------------|
-//! | `idx.rs`     | bytes of an IDX file, plain or gzipped → a checked array               |
+//! | `source.rs`  | a file, plain or gzipped → bytes, and not more than it may have        |
+//! | `idx.rs`     | bytes of an IDX file → a checked array                                 |
 //! | `pair.rs`    | an array of images and an array of labels → [`Images`]                 |
 //! | `mnist.rs`   | the four MNIST files inside this crate → [`Dataset`]                   |
 //! | `folder.rs`  | the same four names in a folder (Fashion-MNIST, KMNIST) → [`Dataset`]  |
+//! | `cifar.rs`   | CIFAR-10's binary files, or the archive of them → [`Dataset`]          |
+//! | `amat.rs`    | Larochelle's binarised MNIST, lines of digits → [`Dataset`]            |
+//! | `npy.rs`     | arrays as NumPy saves them → [`Dataset`]                               |
+//! | `pictures.rs`| a folder of PNG and JPEG files → [`Dataset`]                           |
+//! | `split.rs`   | images without a test set → [`Dataset`], by a hash of their names      |
+//! | `open.rs`    | any of these, whichever is there: [`open()`]                           |
 //! | `batches.rs` | [`Images`] → one epoch of shuffled batches                             |
 //! | `batch.rs`   | a batch → a `[batch, numbers]` matrix of floats                        |
 //! | `pixels.rs`  | a byte → a grey level, or a black or white pixel ([`Pixels`])          |
@@ -36,10 +43,14 @@
 //! }
 //! ```
 
+mod amat;
 mod batch;
 mod batches;
 pub mod cache;
 pub mod catalog;
+mod cifar;
+#[cfg(test)]
+mod damage;
 pub mod download;
 #[cfg(test)]
 mod encode;
@@ -48,9 +59,14 @@ mod folder;
 pub mod idx;
 mod images;
 mod mnist;
+mod npy;
+mod open;
 mod pair;
+mod pictures;
 mod pixels;
 mod random;
+mod source;
+mod split;
 
 pub use batch::Batch;
 pub use batches::{BatchIter, Batches};
@@ -58,6 +74,7 @@ pub use error::{Error, Result};
 pub use folder::from_folder;
 pub use images::{Dataset, Images, Size};
 pub use mnist::mnist;
+pub use open::{Opened, Options, open};
 pub use pixels::Pixels;
 pub use rand_chacha::ChaCha8Rng as Generator;
 pub use random::generator;

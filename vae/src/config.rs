@@ -47,9 +47,16 @@ pub struct Config {
     /// How many of the training images are used; all if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// A folder with the four IDX files, or the name of a set in the catalogue; the built-in MNIST if not set.
+    /// A folder or file with data, as [`datasets::open()`] reads them, or the name of a set in the catalogue; the built-in MNIST
+    /// if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
+    /// Height and width that pictures are resized to, and that the rows of a matrix have; as the data are if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<(usize, usize)>,
+    /// 1 if pictures are to be grey, 3 if coloured; as the data are if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
     /// Threads; one per core if not set. It changes the time and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
@@ -75,6 +82,8 @@ impl Default for Config {
             seed: 1,
             limit: None,
             data: None,
+            image_size: None,
+            channels: None,
             threads: None,
             checkpoint_every: None,
         }
@@ -136,6 +145,11 @@ impl Config {
         Some((name.clone(), [value(&ours), value(&theirs)]))
     }
 
+    /// What is wished of the data.
+    pub fn data_options(&self) -> datasets::Options {
+        datasets::Options { image_size: self.image_size, channels: self.channels }
+    }
+
     /// The model for images of so many pixels.
     pub fn architecture(&self, pixels: usize) -> Architecture {
         let Config { ref hidden, latent, activation, .. } = *self;
@@ -164,6 +178,10 @@ impl Config {
         self.hidden.iter().try_for_each(|&units| at_least_one("hidden", units))?;
         self.limit.map_or(Ok(()), |n| at_least_one("limit", n))?;
         self.threads.map_or(Ok(()), |n| at_least_one("threads", n))?;
+        self.image_size.map_or(Ok(()), |(height, width)| at_least_one("image-size", height.min(width)))?;
+        if let Some(channels) = self.channels.filter(|channels| ![1, 3].contains(channels)) {
+            return Err(Error::Usage(format!("--channels: expected 1 or 3, found {channels}")));
+        }
         let number = |name: &str, value: f64, range: &str, good: bool| match good && value.is_finite() {
             true => Ok(()),
             false => Err(Error::Usage(format!("--{name}: expected {range}, found {value}"))),
@@ -247,6 +265,8 @@ mod tests {
             precision: Precision::Bf16,
             limit: Some(2000),
             data: Some("some where".into()),
+            image_size: Some((48, 64)),
+            channels: Some(3),
             threads: Some(2),
             checkpoint_every: Some(Every::Epochs(2)),
             likelihood: Some(Family::Bernoulli),
@@ -271,6 +291,8 @@ mod tests {
             message("likelihood = 'gaussian'\nbinarize = 'dynamic'")
                 .contains("expected --binarize none, found dynamic")
         );
+        assert_eq!(message("image_size = [0, 5]"), "--image-size: expected at least 1, found 0");
+        assert_eq!(message("channels = 2"), "--channels: expected 1 or 3, found 2");
         assert!(Config::default().check().is_ok());
         let huge = Config { hidden: vec![1 << 40, 1 << 40], ..Config::default() };
         assert!(huge.check_size(784).unwrap_err().to_string().contains("at most 268435456 parameters"));

@@ -302,7 +302,7 @@ fn the_tape_has_a_line_per_operation_in_both_forms() {
 
 /// Arguments, what names the mistake in them, and the exit code; `data`, `run` and the others are laid out below.
 #[rustfmt::skip]
-const WRONG: [(&str, &str, i32); 52] = [
+const WRONG: [(&str, &str, i32); 58] = [
     ("train --latent 0", "--latent", 2),
     ("train --batch 0", "--batch", 2),
     ("train --epochs 0", "--epochs", 2),
@@ -326,6 +326,12 @@ const WRONG: [(&str, &str, i32); 52] = [
     ("train --binarize some", "--binarize", 2),
     ("train --activation swish", "--activation", 2),
     ("train --precision half", "--precision", 2),
+    ("train --image-size 32", "--image-size", 2),
+    ("train --image-size 0x5 --data data", "--image-size", 2),
+    ("train --image-size 5x6", "--image-size", 2),
+    ("train --channels 2", "--channels", 2),
+    ("train --image-size 5x6 --data data", "data: expected images of 5 × 6, found 6 × 5", 1),
+    ("train --channels 3 --data data", "data: expected images of 3 channels, found 1", 1),
     ("train --bogus", "--bogus", 2),
     ("train extra", "extra", 2),
     ("no-such-command", "no-such-command", 2),
@@ -340,7 +346,7 @@ const WRONG: [(&str, &str, i32); 52] = [
     ("interpolate run --steps 1", "--steps", 2),
     ("tape run --batch 0", "--batch", 2),
     ("train --data missing", "missing", 1),
-    ("train --data run", "run: holds neither", 1),
+    ("train --data run", "run: expected MNIST's", 1),
     ("train --out file/x", "file/x", 1),
     ("train --out file", "file", 1),
     ("train --config missing.toml", "missing.toml", 1),

@@ -16,8 +16,8 @@ use super::output::{say, say_json, thousands};
 pub(crate) struct Eval {
     /// The run folder
     run: PathBuf,
-    /// Folder with other data, of the same image size [default: the data of the run]
-    #[arg(long, value_name = "DIR")]
+    /// Other data; pictures are resized to the images of the run, all else must be of their size [default: the data of the run]
+    #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// Threads; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -5,11 +5,13 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use datasets::catalog::{self, Entry};
-use datasets::{Dataset, cache};
+use datasets::{Dataset, Opened, Options, Size, cache};
 use vae::checkpoint::Model;
 use vae::config::Config;
 use vae::files::write_whole;
 use vae::{Error, Result};
+
+use super::output::complain;
 
 /// A folder with what a training run leaves.
 pub(crate) struct RunFolder(pub(crate) PathBuf);
@@ -20,6 +22,9 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 /// What the lock is taken on. It stays: to remove it would be to lock something else than the next process.
 const LOCK: &str = ".lock";
+
+/// So many of the pictures that cannot be read are named.
+const SHOWN: usize = 5;
 
 /// Where a run begins: what a kill may leave before there is a run.
 const BEFORE_A_RUN: [&str; 2] = [LOCK, ".config.toml.part"];
@@ -121,16 +126,24 @@ impl RunFolder {
     /// The data the model was trained on, or other data of the same size.
     pub(crate) fn data(&self, model: &Model, other: Option<&Path>) -> Result<Dataset> {
         let of_run = self.file("config.toml");
-        let folder = match other {
-            Some(folder) => Some(folder.to_path_buf()),
-            None if of_run.exists() => Config::read(&of_run)?.data,
-            None => None,
+        let (path, options) = match other {
+            // Pictures become what the model knows; data that cannot be changed must be it already.
+            Some(path) => {
+                let Size { height, width, channels } = model.size;
+                let options = Options { image_size: Some((height, width)), channels: Some(channels) };
+                (Some(path.to_path_buf()), options)
+            }
+            None if of_run.exists() => {
+                let config = Config::read(&of_run)?;
+                (config.data.clone(), config.data_options())
+            }
+            None => (None, Options::default()),
         };
-        let data = load_data(folder.as_deref())?;
+        let data = load_data(path.as_deref(), &options)?;
         let (expected, found) = (model.size, data.test.size());
         if expected != found {
             return Err(Error::file(
-                &folder.unwrap_or(of_run),
+                &path.unwrap_or(of_run),
                 format!("expected images of {expected} pixels, as the model has, found {found}"),
             ));
         }
@@ -138,17 +151,29 @@ impl RunFolder {
     }
 }
 
-/// The data set in a folder, or of a name in the catalogue, or the built-in MNIST.
-pub(crate) fn load_data(data: Option<&Path>) -> Result<Dataset> {
-    let Some(data) = data else { return Ok(datasets::mnist()) };
-    match in_catalog(data) {
-        None => Ok(datasets::from_folder(data)?),
-        Some(set) if set.is_built_in() => Ok(datasets::mnist()),
-        Some(set) => match cache::find(set.name) {
-            Some(folder) => Ok(datasets::from_folder(&folder)?),
-            None => Err(Error::file(data, format!("not downloaded yet: `vae data fetch {}` does it", set.name))),
-        },
+/// The data at a path, or of a name in the catalogue, or the built-in MNIST. Pictures that cannot be read are named on
+/// standard error.
+pub(crate) fn load_data(data: Option<&Path>, options: &Options) -> Result<Dataset> {
+    let built_in = || {
+        let mnist = datasets::mnist();
+        options
+            .expect(mnist.train.size())
+            .map_err(|problem| Error::Usage(format!("--image-size, --channels: {problem}")))?;
+        Ok(mnist)
+    };
+    let Some(data) = data else { return built_in() };
+    let path = match in_catalog(data) {
+        None => data.to_path_buf(),
+        Some(set) if set.is_built_in() => return built_in(),
+        Some(set) => cache::find(set.name)
+            .ok_or_else(|| Error::file(data, format!("not downloaded yet: `vae data fetch {}` does it", set.name)))?,
+    };
+    let Opened { dataset, skipped } = datasets::open(&path, options)?;
+    skipped.iter().take(SHOWN).for_each(|error| complain(&format!("skipped {error}")));
+    if let Some(more) = skipped.len().checked_sub(SHOWN).filter(|&more| more > 0) {
+        complain(&format!("skipped {more} more pictures that cannot be read"));
     }
+    Ok(dataset)
 }
 
 /// The set of the catalogue that `data` names, if it is no path to something.

@@ -61,8 +61,8 @@ pub(crate) struct Reconstruct {
     /// How many of the first test images
     #[arg(short, default_value_t = 20, value_parser = count())]
     n: usize,
-    /// Folder with other data, of the same image size [default: the data of the run]
-    #[arg(long, value_name = "DIR")]
+    /// Other data; pictures are resized to the images of the run, all else must be of their size [default: the data of the run]
+    #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// The picture [default: reconstructions.png in the run folder]
     #[arg(long, value_name = "FILE.png")]
@@ -99,8 +99,8 @@ pub(crate) struct Interpolate {
     /// Images on the way, ends included
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=1000))]
     steps: u16,
-    /// Folder with other data, of the same image size [default: the data of the run]
-    #[arg(long, value_name = "DIR")]
+    /// Other data; pictures are resized to the images of the run, all else must be of their size [default: the data of the run]
+    #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// The picture: original, walk, original [default: interpolation-<I>-<J>.png in the run folder]
     #[arg(long, value_name = "FILE.png")]

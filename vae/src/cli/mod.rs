@@ -30,7 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Train(train::Train),
+    Train(Box<train::Train>),
     Eval(eval::Eval),
     Sample(images::Sample),
     Reconstruct(images::Reconstruct),

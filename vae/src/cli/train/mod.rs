@@ -34,10 +34,18 @@ use super::signals::Stop;
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
 pub(crate) struct Train {
-    /// Folder with the four IDX files of MNIST, Fashion-MNIST, KMNIST … (plain or gzipped), or the name of a set that
-    /// `vae data fetch` has downloaded [default: built-in MNIST]
-    #[arg(long, value_name = "DIR|NAME")]
+    /// Images of your own: a folder of PNG or JPEG pictures, whose sub-folders are the labels; an array in a file .npy or
+    /// .npz; or a folder with the files of MNIST, Fashion-MNIST, KMNIST (IDX), CIFAR-10 (binary) or binarised MNIST (.amat).
+    /// Or the name of a set that `vae data fetch` has downloaded [default: built-in MNIST]
+    #[arg(long, value_name = "PATH|NAME")]
     data: Option<PathBuf>,
+    /// Resize pictures to this height and width; for a matrix in a .npy, the size of the images that are its rows
+    /// [default: as the data are]
+    #[arg(long, value_name = "HxW", value_parser = height_and_width)]
+    image_size: Option<(usize, usize)>,
+    /// Turn pictures into grey (1) or coloured (3) images [default: as the data are]
+    #[arg(long, value_name = "1|3", value_parser = PossibleValuesParser::new(["1", "3"]).map(|n| if n == "3" { 3usize } else { 1 }))]
+    channels: Option<usize>,
     /// Passes over the training images [default: 10]
     #[arg(long, value_name = "N")]
     epochs: Option<u64>,
@@ -107,6 +115,12 @@ fn named<V: std::str::FromStr<Err = String> + Clone + Send + Sync + 'static>(
     names: impl IntoIterator<Item = &'static str>,
 ) -> impl TypedValueParser<Value = V> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<V>())
+}
+
+/// The two numbers of a size like `48x64`.
+fn height_and_width(size: &str) -> std::result::Result<(usize, usize), String> {
+    let numbers = size.split_once('x').and_then(|(height, width)| Some((height.parse().ok()?, width.parse().ok()?)));
+    numbers.ok_or_else(|| "expected height and width in pixels, as 48x64".into())
 }
 
 impl Train {
@@ -226,9 +240,11 @@ impl Train {
         config.checkpoint_every = self.checkpoint_every.or(config.checkpoint_every);
         config.limit = self.limit.or(config.limit);
         config.data = self.data.clone().or(config.data);
+        config.image_size = self.image_size.or(config.image_size);
+        config.channels = self.channels.or(config.channels);
         if let Some(data) = config.data.as_mut().filter(|data| in_catalog(data).is_none()) {
             // The run is to find its data from any folder.
-            *data = data.canonicalize().map_err(|e| Error::file(data, format!("cannot open this folder: {e}")))?;
+            *data = data.canonicalize().map_err(|e| Error::file(data, format!("cannot open: {e}")))?;
         }
         config.check()?;
         Ok(config)
@@ -237,7 +253,7 @@ impl Train {
 
 /// The data that a run learns from; what the settings leave to it is settled.
 fn load(config: &mut Config) -> Result<Dataset> {
-    let mut data = load_data(config.data.as_deref())?;
+    let mut data = load_data(config.data.as_deref(), &config.data_options())?;
     if let Some(limit) = config.limit {
         data.train.truncate(limit);
     }

@@ -1,0 +1,175 @@
+//! Data of whatever kind is there.
+
+use crate::{Dataset, Error, Result, Size, amat, cifar, folder, npy, pictures};
+use std::path::Path;
+
+/// What is wished of data that leave a choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Height and width: what pictures are resized to, and what the rows of a matrix are.
+    pub image_size: Option<(usize, usize)>,
+    /// 1 for grey images, 3 for coloured ones: what pictures are turned into.
+    pub channels: Option<usize>,
+}
+
+impl Options {
+    /// Compares what is wished with the size `found` of images that are as they are.
+    ///
+    /// # Errors
+    ///
+    /// If it is another one, on one line.
+    pub fn expect(&self, found: Size) -> std::result::Result<(), String> {
+        let why = "only pictures, PNG or JPEG, can be changed";
+        if let Some((height, width)) = self.image_size.filter(|&size| size != (found.height, found.width)) {
+            return Err(format!("expected images of {height} × {width}, found {found}; {why}"));
+        }
+        if let Some(channels) = self.channels.filter(|&channels| channels != found.channels) {
+            return Err(format!("expected images of {channels} channels, found {}; {why}", found.channels));
+        }
+        Ok(())
+    }
+}
+
+/// Data that were read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The images.
+    pub dataset: Dataset,
+    /// The pictures that could not be read and are left out, each with its reason; few, because many are an error.
+    pub skipped: Vec<Error>,
+}
+
+/// Reads the data at `path`, which is
+///
+/// - a folder with MNIST's four IDX files ([`crate::from_folder`]),
+/// - a folder with CIFAR-10's binary files, in it or in its sub-folder `cifar-10-batches-bin`, or with
+///   `cifar-10-binary.tar.gz`; or that archive itself,
+/// - a folder with Larochelle's binarised MNIST, `binarized_mnist_train.amat` and `binarized_mnist_test.amat`, plain or
+///   gzipped,
+/// - a folder of PNG and JPEG pictures, of which sub-folders are the labels, or
+/// - an array of images as NumPy saves it, `.npy` or `.npz`.
+///
+/// # Errors
+///
+/// If there is nothing of that kind, if it cannot be read, or if `options` ask for another size than the data have; only
+/// pictures can be resized or change their colours.
+pub fn open(path: &Path, options: &Options) -> Result<Opened> {
+    let opened = read(path, options)?;
+    options.expect(opened.dataset.train.size()).map_err(|problem| Error::new(path, problem))?;
+    Ok(opened)
+}
+
+fn read(path: &Path, options: &Options) -> Result<Opened> {
+    let whole = |dataset| Opened { dataset, skipped: Vec::new() };
+    if path.is_dir() {
+        if folder::is_here(path) {
+            return folder::from_folder(path).map(whole);
+        }
+        if cifar::is_here(path) {
+            return cifar::from_folder(path).map(whole);
+        }
+        if amat::is_here(path) {
+            return amat::from_folder(path).map(whole);
+        }
+        return pictures::from_folder(path, options);
+    }
+    if !path.exists() {
+        return Err(Error::new(path, "there is no such file or folder"));
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    match () {
+        () if name.ends_with(".npy") => npy::from_npy(path, options).map(whole),
+        () if name.ends_with(".npz") => npy::from_npz(path, options).map(whole),
+        () if name.ends_with(".tar.gz") || name.ends_with(".tgz") => cifar::from_archive(path).map(whole),
+        () => Err(Error::new(path, "expected a folder, or a file .npy, .npz or cifar-10-binary.tar.gz")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::{encode, gzip};
+    use crate::idx::{Elements, Idx};
+    use std::fs;
+    use tempfile::TempDir;
+
+    fn folder(files: &[(&str, Vec<u8>)]) -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        files.iter().for_each(|(name, content)| fs::write(dir.path().join(name), content).unwrap());
+        dir
+    }
+
+    fn sized(image_size: Option<(usize, usize)>, channels: Option<usize>) -> Options {
+        Options { image_size, channels }
+    }
+
+    /// The size of the images at `path`, or the error without the folder's random name.
+    fn opened(dir: &TempDir, name: &str, options: &Options) -> std::result::Result<Size, String> {
+        let opened = open(&dir.path().join(name), options);
+        let error = |error: Error| error.to_string().replace(&dir.path().display().to_string(), "DIR");
+        opened.map(|opened| opened.dataset.train.size()).map_err(error)
+    }
+
+    fn idx(shape: &[usize]) -> Vec<u8> {
+        encode(&Idx { shape: shape.to_vec(), elements: Elements::U8(vec![0; shape.iter().product()]) })
+    }
+
+    /// MNIST's files, with images of 2 × 3.
+    fn mnist() -> TempDir {
+        folder(&[
+            ("train-images-idx3-ubyte", idx(&[2, 2, 3])),
+            ("train-labels-idx1-ubyte.gz", gzip(&idx(&[2]))),
+            ("t10k-images-idx3-ubyte", idx(&[1, 2, 3])),
+            ("t10k-labels-idx1-ubyte", idx(&[1])),
+        ])
+    }
+
+    #[test]
+    fn what_is_there_decides_how_it_is_read() {
+        let any = Options::default();
+        assert_eq!(opened(&mnist(), "", &any), Ok(Size::grey(2, 3)));
+        let record = vec![0; 3073];
+        let names = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
+        let names = names.map(|name| format!("{name}.bin"));
+        let cifar = folder(&names.each_ref().map(|name| (&name[..], record.clone())));
+        assert_eq!(opened(&cifar, "", &any), Ok(Size { height: 32, width: 32, channels: 3 }));
+        let line = [b"0 ".repeat(783), b"1\n".to_vec()].concat();
+        let amat =
+            folder(&[("binarized_mnist_train.amat", line.clone()), ("binarized_mnist_test.amat.gz", gzip(&line))]);
+        assert_eq!(opened(&amat, "", &any), Ok(Size::grey(28, 28)));
+        let picture = image::GrayImage::new(5, 4);
+        let pictures = tempfile::tempdir().unwrap();
+        ["a.png", "b.jpg"].iter().for_each(|name| picture.save(pictures.path().join(name)).unwrap());
+        assert_eq!(opened(&pictures, "", &any), Ok(Size::grey(4, 5)));
+        let mut npy = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/floats.npy")).unwrap();
+        let npz = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/keras.npz")).unwrap();
+        let arrays = folder(&[("a.npy", npy.clone()), ("b.NPZ", npz)]);
+        assert_eq!(opened(&arrays, "a.npy", &any), Ok(Size::grey(2, 2)));
+        assert_eq!(opened(&arrays, "b.NPZ", &any), Ok(Size::grey(2, 2)));
+        npy.pop();
+        let cut = opened(&folder(&[("a.npy", npy)]), "a.npy", &any).unwrap_err();
+        assert_eq!(cut, "DIR/a.npy: header promises 1024 bytes of data, but the file holds 1023");
+    }
+
+    #[test]
+    fn what_is_not_known_is_an_error_that_says_what_is() {
+        let dir = folder(&[("notes.txt", vec![])]);
+        let any = Options::default();
+        assert_eq!(opened(&dir, "nothing", &any).unwrap_err(), "DIR/nothing: there is no such file or folder");
+        let expected = "DIR/notes.txt: expected a folder, or a file .npy, .npz or cifar-10-binary.tar.gz";
+        assert_eq!(opened(&dir, "notes.txt", &any).unwrap_err(), expected);
+        let expected = "expected MNIST's four IDX files, CIFAR-10's or binarised MNIST's files, or PNG or JPEG pictures, found none";
+        assert_eq!(opened(&dir, ".", &any).unwrap_err(), format!("DIR/.: {expected}"));
+    }
+
+    #[test]
+    fn a_size_that_the_data_have_is_no_error_and_another_one_is() {
+        let mnist = mnist();
+        assert_eq!(opened(&mnist, "", &sized(Some((2, 3)), Some(1))), Ok(Size::grey(2, 3)));
+        let why = "only pictures, PNG or JPEG, can be changed";
+        let found = opened(&mnist, ".", &sized(Some((3, 2)), None)).unwrap_err();
+        assert_eq!(found, format!("DIR/.: expected images of 3 × 2, found 2 × 3; {why}"));
+        let found = opened(&mnist, ".", &sized(None, Some(3))).unwrap_err();
+        assert_eq!(found, format!("DIR/.: expected images of 3 channels, found 1; {why}"));
+    }
+}

@@ -1,0 +1,129 @@
+//! Data of one's own: pictures and arrays, from the first to the last command.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use png::{BitDepth, ColorType};
+use tempfile::{TempDir, tempdir};
+
+use common::{content, fails, metrics, succeeds, text, vae};
+
+/// Settings of a small model; a few updates an epoch.
+const SMALL: [&str; 8] = ["--epochs", "2", "--hidden", "8", "--latent", "2", "--batch", "8"];
+
+/// A PNG with an arbitrary pattern that depends on `seed`.
+fn png(path: &Path, seed: usize, [height, width, channels]: [usize; 3]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut encoder = png::Encoder::new(fs::File::create(path).unwrap(), width as u32, height as u32);
+    encoder.set_color(if channels == 1 { ColorType::Grayscale } else { ColorType::Rgb });
+    encoder.set_depth(BitDepth::Eight);
+    let pixels: Vec<u8> = (0..height * width * channels).map(|i| (i * (i + seed) % 251) as u8).collect();
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+}
+
+/// 40 pictures in two sub-folders.
+fn pictures(size: [usize; 3]) -> TempDir {
+    let dir = tempdir().unwrap();
+    for i in 0..40 {
+        png(&dir.path().join("data").join(["cats", "dogs"][i % 2]).join(format!("{i}.png")), i, size);
+    }
+    dir
+}
+
+/// The width, the height and the colours of a picture that a command has drawn.
+fn measures(path: &Path) -> (u32, u32, ColorType) {
+    let reader = png::Decoder::new(std::io::BufReader::new(fs::File::open(path).unwrap())).read_info().unwrap();
+    (reader.info().width, reader.info().height, reader.info().color_type)
+}
+
+/// Trains on `data` in the folder, and has every command that takes a run show what it learned.
+fn from_training_to_pictures(folder: &Path, data: &str, arguments: &[&str]) {
+    let train = [&["train", "--data", data, "--out", "run"], &SMALL[..], arguments].concat();
+    succeeds(folder, &train);
+    let run = folder.join("run");
+    let losses = metrics(&run);
+    assert_eq!(losses.len(), 2);
+    let evaluation = succeeds(folder, &["eval", "run", "--json"]);
+    let evaluation: serde_json::Value = serde_json::from_str(&evaluation).unwrap();
+    assert_eq!(evaluation["loss"], losses[1]["test"]["loss"]);
+    for command in [&["sample", "run", "-n", "4"][..], &["reconstruct", "run", "-n", "2"], &["interpolate", "run"]] {
+        succeeds(folder, command);
+    }
+    // Settings that are repeated repeat the run.
+    succeeds(folder, &["train", "--config", "run/config.toml", "--out", "again"]);
+    let again = content(&folder.join("again"));
+    assert!(again["model.safetensors"] == content(&run)["model.safetensors"]);
+}
+
+#[test]
+fn grey_pictures_are_trained_on_as_they_are() {
+    let folder = pictures([6, 5, 1]);
+    from_training_to_pictures(folder.path(), "data", &[]);
+    assert_eq!(measures(&folder.path().join("run/samples.png")).2, ColorType::Grayscale);
+}
+
+#[test]
+fn coloured_pictures_are_resized_and_give_coloured_pictures() {
+    let folder = pictures([12, 10, 3]);
+    png(&folder.path().join("data/cats/another-size.png"), 7, [30, 20, 3]);
+    from_training_to_pictures(folder.path(), "data", &["--image-size", "6x4"]);
+    assert_eq!(measures(&folder.path().join("run/samples.png")).2, ColorType::Rgb);
+    let config = fs::read_to_string(folder.path().join("run/config.toml")).unwrap();
+    assert!(config.contains("image_size = [") && !config.contains("channels"), "{config}");
+
+    // Other pictures become what the model knows, whatever they were.
+    png(&folder.path().join("other/1.png"), 1, [5, 5, 1]);
+    png(&folder.path().join("other/2.png"), 2, [50, 40, 3]);
+    succeeds(folder.path(), &["eval", "run", "--data", "other"]);
+}
+
+#[test]
+fn coloured_pictures_become_grey_if_that_is_wished() {
+    let folder = pictures([6, 5, 3]);
+    from_training_to_pictures(folder.path(), "data", &["--channels", "1"]);
+    assert_eq!(measures(&folder.path().join("run/samples.png")).2, ColorType::Grayscale);
+}
+
+#[test]
+fn an_array_of_floats_is_trained_on() {
+    let folder = tempdir().unwrap();
+    let header = format!("{:<117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (40, 30), }");
+    let floats = (0..40 * 30).flat_map(|i| (((i * i) % 251) as f32 / 250.0).to_le_bytes());
+    let file = [b"\x93NUMPY\x01\x00\x76\x00", header.as_bytes()].concat().into_iter().chain(floats);
+    fs::write(folder.path().join("data.npy"), file.collect::<Vec<u8>>()).unwrap();
+    from_training_to_pictures(folder.path(), "data.npy", &["--image-size", "6x5"]);
+    let problem = fails(1, folder.path(), &["train", "--data", "data.npy", "--image-size", "7x5"]);
+    assert!(problem.contains("data.npy: rows of 30 numbers are not images of 7 × 5"), "{problem}");
+}
+
+#[test]
+fn pictures_of_different_sizes_ask_for_one() {
+    let folder = pictures([6, 5, 1]);
+    png(&folder.path().join("data/cats/0.png"), 7, [5, 6, 1]);
+    let problem = fails(1, folder.path(), &["train", "--data", "data"]);
+    assert!(
+        problem.contains("found cats/0.png of 5 × 6 and cats/10.png of 6 × 5; --image-size HxW resizes all"),
+        "{problem}"
+    );
+    assert!(!folder.path().join("runs").exists());
+}
+
+#[test]
+fn pictures_that_cannot_be_read_are_named_and_skipped() {
+    let folder = pictures([6, 5, 1]);
+    for i in 0..7 {
+        fs::write(folder.path().join(format!("data/cats/broken-{i}.png")), "no picture").unwrap();
+    }
+    let arguments = [&["train", "--data", "data", "--out", "run"], &SMALL[..]].concat();
+    let output = vae(folder.path(), &arguments).output().unwrap();
+    let complaints = text(&output.stderr);
+    let lines: Vec<&str> = complaints.lines().collect();
+    assert!(output.status.success() && lines.len() == 6, "{complaints}");
+    assert!(
+        lines[0].starts_with("vae: skipped ") && lines[0].contains("data/cats/broken-0.png: expected a PNG"),
+        "{complaints}"
+    );
+    assert_eq!(lines[5], "vae: skipped 2 more pictures that cannot be read");
+}
