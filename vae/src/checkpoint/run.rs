@@ -10,6 +10,7 @@ use super::Model;
 use super::format::{self, FORMAT};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::files::flush_folder_of;
 use crate::optim::Adam;
 use crate::train::Sums;
 
@@ -58,7 +59,8 @@ struct Header {
 const PREFIXES: [&str; 3] = ["", "adam.m.", "adam.v."];
 
 impl Checkpoint {
-    /// Writes these as a checkpoint, whole or not at all: until the new one stands, the last one does.
+    /// Writes these as a checkpoint, whole or not at all: until the new one stands, the last one does. What was written in
+    /// its folder before is on disk before it, and it is on disk when this returns.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -67,7 +69,9 @@ impl Checkpoint {
         let header = Header { format: FORMAT, data: data.map(Into::into), size: model.size, config, progress };
         let [m, v] = [&adam.m, &adam.v].map(|x| Params { flat: x.clone(), layout: model.params.layout.clone() });
         let parts = [&model.params, &m, &v];
-        format::write(path, &header, &std::array::from_fn::<_, 3, _>(|i| (PREFIXES[i], parts[i])))
+        flush_folder_of(path)?;
+        format::write(path, &header, &std::array::from_fn::<_, 3, _>(|i| (PREFIXES[i], parts[i])))?;
+        flush_folder_of(path)
     }
 
     /// Reads a file that [`save`](Checkpoint::save) wrote.
