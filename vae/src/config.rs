@@ -90,11 +90,14 @@ impl Default for Config {
     }
 }
 
-/// No configuration is longer, in bytes.
-const LONGEST: u64 = 1 << 20;
+/// No configuration is longer, in bytes: each may take some eighty in memory.
+pub(crate) const LONGEST: u64 = 1 << 16;
 
 /// More parameters than this take more than 4 GiB with their gradients and moments.
 pub(crate) const MOST_PARAMETERS: usize = 1 << 28;
+
+/// More hidden layers than this are a mistake.
+const MOST_LAYERS: usize = 100;
 
 impl Config {
     /// Reads a TOML file; what it does not set keeps its default.
@@ -175,6 +178,10 @@ impl Config {
         at_least_one("epochs", usize::try_from(self.epochs).unwrap_or(usize::MAX))?;
         at_least_one("batch", self.batch)?;
         at_least_one("latent", self.latent)?;
+        if self.hidden.len() > MOST_LAYERS {
+            let found = self.hidden.len();
+            return Err(Error::Usage(format!("--hidden: expected at most {MOST_LAYERS} layers, found {found}")));
+        }
         self.hidden.iter().try_for_each(|&units| at_least_one("hidden", units))?;
         self.limit.map_or(Ok(()), |n| at_least_one("limit", n))?;
         self.threads.map_or(Ok(()), |n| at_least_one("threads", n))?;
@@ -229,8 +236,9 @@ pub(crate) fn one_line(text: &str, error: &toml::de::Error) -> String {
 /// The message of serde about an unknown field, with the known one that is spelled most like it instead of all.
 fn nearest_known(message: &str) -> Option<String> {
     let mut names = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
-    let unknown = names.next()?;
-    let nearest = names.min_by_key(|known| strsim::damerau_levenshtein(known, unknown))?;
+    // As much of it as may be a mistyped one: comparing takes a hundred bytes for each letter.
+    let unknown: String = names.next()?.chars().take(100).collect();
+    let nearest = names.min_by_key(|known| strsim::damerau_levenshtein(known, &unknown))?;
     Some(format!("unknown setting `{unknown}`; the nearest known one is `{nearest}`"))
 }
 
@@ -283,6 +291,8 @@ mod tests {
         assert_eq!(message("latent = 0"), "--latent: expected at least 1, found 0");
         assert_eq!(message("batch = 0"), "--batch: expected at least 1, found 0");
         assert_eq!(message("hidden = [400, 0]"), "--hidden: expected at least 1, found 0");
+        let layers = format!("hidden = [{}]", "1,".repeat(101));
+        assert_eq!(message(&layers), "--hidden: expected at most 100 layers, found 101");
         assert_eq!(message("lr = 0.0"), "--lr: expected a positive number, found 0");
         assert_eq!(message("lr = nan"), "--lr: expected a positive number, found NaN");
         assert_eq!(message("beta = -1.0"), "--beta: expected a number of at least 0, found -1");

@@ -35,14 +35,22 @@ pub enum Error {
     },
 }
 
+/// No problem of a file is described in more letters.
+const LONGEST: usize = 500;
+
 /// What fails with an [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// Something is wrong with a file or folder.
     pub fn file(path: &Path, problem: impl fmt::Display) -> Error {
-        // One line, whatever a library had to say.
-        Error::File { path: path.into(), problem: problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ") }
+        // One line, whatever a library had to say and however long the names in the file are.
+        let mut problem = problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        if let Some((end, _)) = problem.char_indices().nth(LONGEST) {
+            problem.truncate(end);
+            problem.push_str(" …");
+        }
+        Error::File { path: path.into(), problem }
     }
 }
 

@@ -1,8 +1,7 @@
 //! A training step takes no memory.
-#![allow(unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[path = "common/counting.rs"]
+mod counting;
 
 use autograd::kernels::{Write, gemm::gemm};
 use autograd::{Grads, Precision};
@@ -13,26 +12,7 @@ use vae::noise::{Purpose, fill_normal};
 use vae::optim::Adam;
 use vae::train::Step;
 
-/// The system's allocator, counting.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are those that the system's allocator asks for.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+use counting::allocations;
 
 /// Noise, both passes and Adam, of the default model.
 fn allocations_of_ten_steps(threads: usize, precision: Precision) -> usize {
@@ -54,9 +34,7 @@ fn allocations_of_ten_steps(threads: usize, precision: Precision) -> usize {
     pool.install(|| {
         // The first backward pass takes the gradients of the values.
         (0..20).for_each(&mut take_step);
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
-        (20..30).for_each(&mut take_step);
-        ALLOCATIONS.load(Ordering::Relaxed) - before
+        allocations(|| (20..30).for_each(&mut take_step))
     })
 }
 

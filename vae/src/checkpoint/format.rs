@@ -15,7 +15,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::config::one_line;
+use crate::config::{LONGEST, one_line};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 
@@ -70,30 +70,34 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let wrong = |problem: String| Error::file(path, problem);
     let mut file = File::open(path).map_err(|e| wrong(format!("cannot read: {e}")))?;
     let length = file.metadata().map_err(|e| wrong(format!("cannot read: {e}")))?.len();
-    let mut content = [0; 8];
-    if length >= 8 {
-        file.read_exact(&mut content).map_err(|e| wrong(format!("cannot read: {e}")))?;
-    }
-    let header = u64::from_le_bytes(content);
-    if length < 8 || header > MOST_HEADER.min(length - 8) {
-        return Err(wrong(format!(
-            "not a safetensors file, or one cut short: {length} bytes with a header of {header}"
-        )));
-    }
+    let mut content = vec![];
+    file.by_ref().take(8).read_to_end(&mut content).map_err(|e| wrong(format!("cannot read: {e}")))?;
+    check_header(path, &content, length)?;
     if length > MOST_BYTES {
         return Err(wrong(format!("expected a file of at most {MOST_BYTES} bytes, found {length}")));
     }
-    let mut content = content.to_vec();
     // No more than it had a moment ago, should it be growing.
     file.take(length - 8).read_to_end(&mut content).map_err(|e| wrong(format!("cannot read: {e}")))?;
     Ok(content)
 }
 
+/// Looks at the length of the header, which a file of so many bytes begins with.
+fn check_header(path: &Path, beginning: &[u8], length: u64) -> Result<()> {
+    let header = beginning.first_chunk().map_or(0, |&bytes| u64::from_le_bytes(bytes));
+    if length < 8 || header > MOST_HEADER.min(length - 8) {
+        let found = format!("{length} bytes with a header of {header}");
+        return Err(Error::file(path, format!("not a safetensors file, or one cut short: {found}")));
+    }
+    Ok(())
+}
+
 /// The tensors of a safetensors file.
 ///
 /// # Errors
-/// If it is none.
+/// If it is none, or its header is longer than any model's.
 pub(crate) fn tensors<'f>(path: &Path, file: &'f [u8]) -> Result<SafeTensors<'f>> {
+    // Each byte of it takes some twenty in memory.
+    check_header(path, file, file.len() as u64)?;
     SafeTensors::deserialize(file).map_err(|e| Error::file(path, format!("not a safetensors file: {e}")))
 }
 
@@ -107,6 +111,10 @@ pub(super) fn parse<'f, H: DeserializeOwned>(path: &Path, file: &'f [u8]) -> Res
     let (_, metadata) = SafeTensors::read_metadata(file).map_err(|e| wrong(e.to_string()))?;
     let header = metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA));
     let header = header.ok_or_else(|| wrong(format!("expected a metadata entry `{METADATA}`, found none")))?;
+    if header.len() as u64 > LONGEST {
+        let found = header.len();
+        return Err(wrong(format!("metadata entry `{METADATA}`: expected at most {LONGEST} bytes, found {found}")));
+    }
     // Its format's version comes first: what else a newer header holds is not known here.
     #[derive(serde::Deserialize)]
     struct Version {
