@@ -136,6 +136,11 @@ impl Images {
         &self.pixels[i * count..][..count]
     }
 
+    /// Whether every pixel is 0 or 255.
+    pub fn are_black_and_white(&self) -> bool {
+        self.pixels.iter().all(|&pixel| pixel == 0 || pixel == 255)
+    }
+
     /// The label of image `i`: for MNIST the digit, 0 to 9.
     ///
     /// # Panics
@@ -218,6 +223,12 @@ mod tests {
         assert_eq!(Images::new(vec![], Size::grey(0, 2), vec![0]).unwrap_err(), "images of 0 × 2 have no pixels");
         assert_eq!(Images::new(vec![], Size::grey(2, 0), vec![0]).unwrap_err(), "images of 2 × 0 have no pixels");
         assert_eq!(Images::new(vec![], Size::grey(1, 2), vec![]).unwrap_err(), "there are no images");
+    }
+
+    #[test]
+    fn images_are_black_and_white_if_no_pixel_is_grey() {
+        let are = |pixels| Images::new(pixels, Size::grey(1, 2), vec![0]).unwrap().are_black_and_white();
+        assert_eq!([are(vec![0, 255]), are(vec![254, 0])], [true, false]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub enum Error {
 }
 
 /// No problem of a file is described in more letters.
-const LONGEST: usize = 500;
+const LONGEST: usize = 2000;
 
 /// What fails with an [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;

@@ -163,7 +163,9 @@ fn a_run_on_a_set_finds_it_by_its_name() {
     assert!(succeeds(&folder, &["eval", "run"]).starts_with("2 test images"));
     // What is in the way goes first.
     fs::create_dir(folder.path().join("kmnist")).unwrap();
-    assert!(fails(1, &folder, &["eval", "run", "--data", "kmnist"]).contains("kmnist: holds neither"));
+    assert!(
+        fails(1, &folder, &["eval", "run", "--data", "kmnist"]).contains("kmnist: expected MNIST's four IDX files")
+    );
 }
 
 #[test]

@@ -139,6 +139,7 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
         Pixels::Grey if likelihood == Some(Family::Gaussian) => {
             "Gaussian with one variance\n        (whose loss is that of a density, and may be negative)"
         }
+        Pixels::Grey if data.train.are_black_and_white() => "black and white",
         Pixels::Grey => {
             "grey levels\n        (of which the Bernoulli loss is a cross-entropy, not a likelihood: see --binarize)"
         }
