@@ -12,19 +12,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
 
-use common::{content, fails, metrics, succeeds, text, vae, write_data};
+use common::{content, fails, folder, metrics, succeeds, text, vae};
 
 /// Ten updates an epoch, and a checkpoint of 40 KB after each.
 const SMALL: [&str; 10] =
     ["--hidden", "50", "--latent", "2", "--batch", "4", "--checkpoint-every", "1", "--data", "data"];
-
-fn folder() -> TempDir {
-    let folder = tempdir().unwrap();
-    write_data(&folder.path().join("data"), [40, 20], [6, 5]);
-    folder
-}
 
 fn train<'a>(options: &[&'a str]) -> Vec<&'a str> {
     [&["train"], &SMALL[..], options].concat()
@@ -59,10 +53,29 @@ fn assert_goes_on(folder: &Path) {
     assert_eq!(metrics(&folder.join("run")), metrics(&folder.join("whole")));
 }
 
+fn strace_works() -> bool {
+    let works = works(Command::new("strace").args(["-o", "/dev/null", "true"]));
+    if !works {
+        eprintln!("skipped: strace does not work here");
+    }
+    works
+}
+
+/// Resumes a run of two epochs while the system has this fault, in the words of `strace`.
+fn resume_with(fault: &str) -> (TempDir, Output) {
+    let folder = folder();
+    succeeds(folder.path(), &train(&["--out", "run", "--epochs", "2"]));
+    let calls = fault.split(':').next().unwrap();
+    let by = ["strace", "-f", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &format!("inject={fault}")];
+    // One thread: `when` counts the calls of each.
+    let arguments = ["train", "--resume", "run", "--epochs", "4", "--threads", "1"];
+    let output = through(&by, folder.path(), &arguments).output().unwrap();
+    (folder, output)
+}
+
 #[test]
 fn a_system_call_that_fails_once_is_named_and_the_run_goes_on_from_its_last_checkpoint() {
-    if !works(Command::new("strace").args(["-o", "/dev/null", "true"])) {
-        eprintln!("skipped: strace does not work here");
+    if !strace_works() {
         return;
     }
     for (fault, problem) in [
@@ -72,13 +85,7 @@ fn a_system_call_that_fails_once_is_named_and_the_run_goes_on_from_its_last_chec
         ("write:error=EDQUOT:when=20", "uota exceeded"),
         ("ftruncate,openat:error=EROFS:when=30", "Read-only file system"),
     ] {
-        let folder = folder();
-        succeeds(folder.path(), &train(&["--out", "run", "--epochs", "2"]));
-        let calls = fault.split(':').next().unwrap();
-        let by = ["strace", "-f", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &format!("inject={fault}")];
-        // One thread: `when` counts the calls of each.
-        let arguments = ["train", "--resume", "run", "--epochs", "4", "--threads", "1"];
-        let output = through(&by, folder.path(), &arguments).output().unwrap();
+        let (folder, output) = resume_with(fault);
         assert_failed_in_good_order(&output, &folder.path().join("run"), problem);
         assert_goes_on(folder.path());
     }
@@ -86,17 +93,11 @@ fn a_system_call_that_fails_once_is_named_and_the_run_goes_on_from_its_last_chec
 
 #[test]
 fn killed_between_writing_and_renaming_the_last_checkpoint_stands() {
-    if !works(Command::new("strace").args(["-o", "/dev/null", "true"])) {
-        eprintln!("skipped: strace does not work here");
+    if !strace_works() {
         return;
     }
     for fault in ["rename,renameat,renameat2:signal=KILL:when=12", "fsync:signal=KILL:when=23"] {
-        let folder = folder();
-        succeeds(folder.path(), &train(&["--out", "run", "--epochs", "2"]));
-        let calls = fault.split(':').next().unwrap();
-        let by = ["strace", "-f", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &format!("inject={fault}")];
-        let arguments = ["train", "--resume", "run", "--epochs", "4", "--threads", "1"];
-        let output = through(&by, folder.path(), &arguments).output().unwrap();
+        let (folder, output) = resume_with(fault);
         assert!(!output.status.success());
         assert_goes_on(folder.path());
     }

@@ -7,19 +7,10 @@ use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use tempfile::{TempDir, tempdir};
-
-use common::{content, fails, metrics, names, succeeds, text, utf8, vae, write_data};
+use common::{content, fails, folder, metrics, names, succeeds, text, utf8, vae, write_data};
 
 /// Ten updates an epoch.
 const SMALL: [&str; 8] = ["--hidden", "8", "--latent", "2", "--batch", "4", "--data", "data"];
-
-/// A folder with data, and arguments that train on it.
-fn folder() -> TempDir {
-    let folder = tempdir().unwrap();
-    write_data(&folder.path().join("data"), [40, 20], [6, 5]);
-    folder
-}
 
 fn train<'a>(options: &[&'a str]) -> Vec<&'a str> {
     [&["train"], &SMALL[..], options].concat()

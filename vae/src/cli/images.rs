@@ -93,9 +93,9 @@ pub(crate) struct Interpolate {
     /// Index of the test image to start from
     #[arg(long, value_name = "I", default_value_t = 0)]
     from: usize,
-    /// Index of the test image to end at
-    #[arg(long, value_name = "J", default_value_t = 1)]
-    to: usize,
+    /// Index of the test image to end at [default: 1, or the only one]
+    #[arg(long, value_name = "J")]
+    to: Option<usize>,
     /// Images on the way, ends included
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=1000))]
     steps: u16,
@@ -112,17 +112,18 @@ impl Interpolate {
         let folder = RunFolder(self.run.clone());
         let model = folder.model()?;
         let data = folder.data(&model, self.data.as_deref())?;
-        for (name, index) in [("from", self.from), ("to", self.to)] {
+        let to = self.to.unwrap_or(1.min(data.test.len() - 1));
+        for (name, index) in [("from", self.from), ("to", to)] {
             if index >= data.test.len() {
                 let n = data.test.len();
                 return Err(Error::Usage(format!("--{name}: expected an index below {n}, found {index}")));
             }
         }
-        let images = generate::first_images(&model, &data.test, self.from.max(self.to) + 1);
-        let pair = images.select(Axis(0), &[self.from, self.to]);
+        let images = generate::first_images(&model, &data.test, self.from.max(to) + 1);
+        let pair = images.select(Axis(0), &[self.from, to]);
         let walk = generate::interpolate(&model, pair.view(), usize::from(self.steps));
         let all = stack(&[pair.slice(s![..1, ..]), walk.view(), pair.slice(s![1.., ..])]);
-        let out = self.out.unwrap_or_else(|| self.run.join(format!("interpolation-{}-{}.png", self.from, self.to)));
+        let out = self.out.unwrap_or_else(|| self.run.join(format!("interpolation-{}-{}.png", self.from, to)));
         finish(&model, all.view(), all.nrows(), &sheet(&model, all.view(), all.nrows()), &out)
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use tempfile::{TempDir, tempdir};
 
 /// The four IDX files, with an arbitrary pattern in the pixels.
 pub(crate) fn write_data(folder: &Path, images: [u32; 2], [height, width]: [u32; 2]) {
@@ -21,6 +22,13 @@ pub(crate) fn write_data(folder: &Path, images: [u32; 2], [height, width]: [u32;
         fs::write(folder.join(format!("{name}-images-idx3-ubyte")), pixels).unwrap();
         fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), idx(&[n], |i| (i % 10) as u8)).unwrap();
     }
+}
+
+/// A folder with data to train on: ten updates an epoch, of four images each.
+pub(crate) fn folder() -> TempDir {
+    let folder = tempdir().unwrap();
+    write_data(&folder.path().join("data"), [40, 20], [6, 5]);
+    folder
 }
 
 pub(crate) fn vae(folder: &Path, arguments: &[&str]) -> Command {
