@@ -137,6 +137,8 @@ fn damaged_weights_take_little_memory_and_are_refused_unless_they_have_no_checks
 }
 
 fn load_bytes(path: &Path, bytes: &[u8], load: fn(&Path) -> Result<()>) -> Result<()> {
+    // Some file systems flush a file that is overwritten, at milliseconds each, but not a new one.
+    let _ = fs::remove_file(path);
     fs::write(path, bytes).unwrap();
     load(path)
 }
