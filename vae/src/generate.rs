@@ -28,6 +28,21 @@ pub fn encode(model: &Model, images: ArrayView2<f32>) -> Array2<f32> {
     by_batches(model, images, model.config.latent, |x| model.vae.encode(x).mean)
 }
 
+/// The means and the log-variances of `q(z | x)` for images given as `[n, pixels]`: two of `[n, latent]`.
+///
+/// # Panics
+/// If the images have another number of pixels than the model.
+pub fn posteriors(model: &Model, images: ArrayView2<f32>) -> [Array2<f32>; 2] {
+    assert_eq!(images.ncols(), model.size.count(), "images of another size than the model's");
+    let latent = model.config.latent;
+    let both = by_batches(model, images, 2 * latent, |x| {
+        let q = model.vae.encode(x);
+        q.mean.join(q.log_var)
+    });
+    let (mean, log_var) = both.view().split_at(Axis(1), latent);
+    [mean, log_var].map(|x| x.to_owned())
+}
+
 /// `f` of each row, `width` numbers: in batches, so that memory does not grow with their number.
 fn by_batches(
     model: &Model,

@@ -9,6 +9,7 @@
 //! | [`noise`]         | randomness as a function of (seed, purpose, step)                                   |
 //! | [`train`]         | the loop                                                                            |
 //! | [`evaluate`]      | the test loss, and where its nats go                                                |
+//! | [`importance`]    | `log p(x)`: how probable a model finds images                                       |
 //! | [`generate`]      | samples, reconstructions, interpolations                                            |
 //! | [`config`]        | everything that can be set                                                          |
 //! | [`checkpoint`]    | a model in a file                                                                   |
@@ -50,6 +51,7 @@ mod error;
 pub mod evaluate;
 pub mod files;
 pub mod generate;
+pub mod importance;
 pub mod layers;
 pub mod models;
 pub mod noise;

@@ -18,6 +18,8 @@ pub enum Purpose {
     EvaluationNoise,
     /// Dynamic binarisation of the images evaluated on; one stream.
     EvaluationBinarize,
+    /// The samples that `log p(x)` is estimated with; a stream per image.
+    ImportanceNoise,
     /// Latent codes drawn from the prior; one stream.
     Prior,
 }
@@ -31,6 +33,7 @@ impl Purpose {
             Purpose::Binarize => "binarize",
             Purpose::EvaluationNoise => "eval noise",
             Purpose::EvaluationBinarize => "eval binarize",
+            Purpose::ImportanceNoise => "importance",
             Purpose::Prior => "prior",
         };
         generator(seed, name, step)

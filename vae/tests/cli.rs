@@ -252,6 +252,27 @@ fn an_evaluation_repeats_the_last_test_losses_exactly_every_time() {
 }
 
 #[test]
+fn importance_sampling_adds_its_estimate_and_bounds_that_tighten_to_the_evaluation() {
+    let eval = |threads| {
+        let options = ["--json", "--importance-samples", "60", "--threads", threads];
+        succeeds(&run(), &[&["eval", "."], &options[..]].concat())
+    };
+    let printed = eval("1");
+    assert_eq!(printed, eval("2"));
+    let with = &json_lines(&printed)[0];
+    let without = &json_lines(&succeeds(&run(), &["eval", ".", "--json"]))[0];
+    assert!(without.as_object().unwrap().iter().all(|(key, value)| with[key] == *value));
+    let added: Vec<&str> = keys(with).into_iter().filter(|key| !keys(without).contains(key)).collect();
+    let expected = ["bits_per_dimension", "bounds", "effective_samples", "negative_log_p", "negative_log_p_se"];
+    assert_eq!(added, expected);
+    let bound = |k: &str| with["bounds"][k].as_f64().unwrap();
+    assert!(bound("1") > bound("5") && bound("5") > bound("50") && bound("50") > bound("60"), "{}", with["bounds"]);
+    assert_eq!(with["bounds"]["60"], with["negative_log_p"]);
+    let table = succeeds(&run(), &["eval", ".", "--importance-samples", "5"]);
+    assert!(table.contains("−log p(x) is at most") && table.contains("standard error over the images"), "{table}");
+}
+
+#[test]
 fn pictures_are_written_where_it_says_and_nowhere_else() {
     let copy = copy_of_run();
     for (arguments, picture) in [
@@ -302,7 +323,7 @@ fn the_tape_has_a_line_per_operation_in_both_forms() {
 
 /// Arguments, what names the mistake in them, and the exit code; `data`, `run` and the others are laid out below.
 #[rustfmt::skip]
-const WRONG: [(&str, &str, i32); 58] = [
+const WRONG: [(&str, &str, i32); 59] = [
     ("train --latent 0", "--latent", 2),
     ("train --batch 0", "--batch", 2),
     ("train --epochs 0", "--epochs", 2),
@@ -336,6 +357,7 @@ const WRONG: [(&str, &str, i32); 58] = [
     ("train extra", "extra", 2),
     ("no-such-command", "no-such-command", 2),
     ("eval", "<RUN>", 2),
+    ("eval run --importance-samples 0", "--importance-samples", 2),
     ("sample run -n 0", "-n", 2),
     ("sample run --temperature nan", "--temperature", 2),
     ("sample run --temperature -1", "--temperature", 2),
