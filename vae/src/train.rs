@@ -118,8 +118,7 @@ pub struct Trainer<'d> {
 impl<'d> Trainer<'d> {
     /// Training that starts from this model.
     pub fn new(model: Model, images: &'d Images) -> Self {
-        let mut adam = Adam::new(&model.params, model.config.lr);
-        adam.weight_decay = model.config.weight_decay;
+        let adam = Adam::new(&model.params, model.config.lr);
         Trainer::at(model, adam, Progress::default(), images)
     }
 
@@ -129,7 +128,8 @@ impl<'d> Trainer<'d> {
         Trainer::at(model, adam, progress, images)
     }
 
-    fn at(model: Model, adam: Adam, progress: Progress, images: &'d Images) -> Self {
+    fn at(model: Model, mut adam: Adam, progress: Progress, images: &'d Images) -> Self {
+        (adam.lr, adam.weight_decay) = (model.config.lr, model.config.weight_decay);
         let grads = Grads::zeros(&model.params);
         let batches = images.batches(model.config.batch, model.config.seed, progress.epoch);
         Trainer { model, adam, progress, images, batches, grads, steps: Steps::default() }
@@ -291,6 +291,19 @@ mod tests {
         assert_eq!(train(&rounded, 1, 3), train(&rounded, 3, 3));
         let other = Config { seed: 2, ..config() };
         assert_ne!(train(&config(), 1, 1).1, train(&other, 1, 1).1);
+    }
+
+    #[test]
+    fn what_trains_on_from_weights_of_elsewhere_has_the_settings_of_its_own_configuration() {
+        let (images, config) = (images(), Config { weight_decay: 0.1, ..config() });
+        let model = Model::new(config, images.size());
+        let (adam, progress) = (Adam::new(&model.params, 5.0), Progress::default());
+        let checkpoint = Checkpoint { model: model.clone(), adam, progress, data: None };
+        let weights = |mut trainer: Trainer| {
+            trainer.step().unwrap();
+            trainer.model.params.flat.to_vec()
+        };
+        assert_eq!(weights(Trainer::resume(checkpoint, &images)), weights(Trainer::new(model, &images)));
     }
 
     #[test]

@@ -108,7 +108,6 @@ impl Checkpoint {
             return Err(Error::file(path, problem));
         }
         let mut adam = Adam::new(&model.params, model.config.lr);
-        adam.weight_decay = model.config.weight_decay;
         (adam.m, adam.v, adam.t) = (m.flat, v.flat, step as i32);
         Ok(Checkpoint { model, adam, progress, data })
     }

@@ -186,5 +186,9 @@ fn progress_bar(trainer: &Trainer, data: &Dataset) -> ProgressBar {
             let _ = write!(w, "{} images/s", thousands(state.per_sec() as usize));
         },
     );
-    ProgressBar::new(images.saturating_mul(trainer.model.config.epochs)).with_style(style).with_position(done)
+    let bar =
+        ProgressBar::new(images.saturating_mul(trainer.model.config.epochs)).with_style(style).with_position(done);
+    // The rate is that of this session, not of what an earlier one did.
+    bar.reset_eta();
+    bar
 }
