@@ -62,6 +62,60 @@ impl<T: Real, F: Function2<T>> Op<T, 2> for RowSumOf<F> {
     }
 }
 
+/// A function of three numbers and its derivatives.
+pub trait Function3<T: Real>: Send + Sync + 'static {
+    /// What error messages call it.
+    const NAME: &'static str;
+    /// `y = f(a, b, c)`
+    fn f(&self, a: T, b: T, c: T) -> T;
+    /// `∂y/∂a`
+    fn da(&self, a: T, b: T, c: T) -> T;
+    /// `∂y/∂b`
+    fn db(&self, a: T, b: T, c: T) -> T;
+    /// `∂y/∂c`
+    fn dc(&self, a: T, b: T, c: T) -> T;
+}
+
+/// `yᵢ = Σⱼ f(aᵢⱼ, bᵢⱼ, cᵢⱼ)`: [`RowSumOf`] for three.
+pub struct RowSumOf3<F>(pub F);
+
+impl<T: Real, F: Function3<T>> Op<T, 3> for RowSumOf3<F> {
+    fn shape(&self, [a, b, c]: [Shape; 3]) -> Result<Shape, String> {
+        if a == b && a == c { Ok([a[0], 1]) } else { Err(format!("{}: {a:?}, {b:?} and {c:?} are not alike", F::NAME)) }
+    }
+    fn forward(&self, xs: [View<T>; 3], y: ViewMut<T>) {
+        reduce::row_sums(
+            xs,
+            y,
+            #[inline(always)]
+            |[a, b, c]| self.0.f(a, b, c),
+        );
+    }
+    fn backward(&self, xs: [View<T>; 3], _: View<T>, dy: ViewMut<T>, [da, db, dc]: [Sink<T>; 3]) {
+        da.add_map_rows(
+            [dy.view()],
+            xs,
+            #[inline(always)]
+            |[dy], [a, b, c]| dy * self.0.da(a, b, c),
+        );
+        db.add_map_rows(
+            [dy.view()],
+            xs,
+            #[inline(always)]
+            |[dy], [a, b, c]| dy * self.0.db(a, b, c),
+        );
+        dc.add_map_rows(
+            [dy.view()],
+            xs,
+            #[inline(always)]
+            |[dy], [a, b, c]| dy * self.0.dc(a, b, c),
+        );
+    }
+    fn flops(&self, [a, ..]: [Shape; 3]) -> usize {
+        size(a)
+    }
+}
+
 /// `y = Σᵢⱼ xᵢⱼ`, a scalar, and so `dxᵢⱼ = dy`.
 pub struct Sum;
 
@@ -218,12 +272,34 @@ mod tests {
         gradients([[3, 4]], |[x]| x.softmax());
         gradients([[3, 4], [3, 4]], |[a, b]| Var::apply(RowSumOf(Mul), [a, b]));
         gradients_in(0.5..2.0, [[3, 4], [3, 4]], |[a, b]| Var::apply(RowSumOf(Div), [a, b]));
+        gradients([[3, 4]; 3], |[a, b, c]| Var::apply(RowSumOf3(MulAdd), [a, b, c]));
+    }
+
+    /// `a · b + c`
+    struct MulAdd;
+
+    impl<T: Real> Function3<T> for MulAdd {
+        const NAME: &'static str = "mul_add";
+
+        fn f(&self, a: T, b: T, c: T) -> T {
+            a * b + c
+        }
+        fn da(&self, _: T, b: T, _: T) -> T {
+            b
+        }
+        fn db(&self, a: T, _: T, _: T) -> T {
+            a
+        }
+        fn dc(&self, _: T, _: T, _: T) -> T {
+            T::one()
+        }
     }
 
     #[test]
     fn fused_forms_equal_their_definitions() {
         same([[3, 4]], |[x]| x.log_sum_exp(), |[x]| x.exp().row_sum().ln());
         same([[3, 4], [3, 4]], |[a, b]| Var::apply(RowSumOf(Mul), [a, b]), |[a, b]| (a * b).row_sum());
+        same([[3, 4]; 3], |[a, b, c]| Var::apply(RowSumOf3(MulAdd), [a, b, c]), |[a, b, c]| (a * b + c).row_sum());
         // One row at a time, a softmax is eˣ over a scalar, written with the operators that broadcast a row.
         same(
             [[4, 1], [1, 4]],
