@@ -199,9 +199,9 @@ impl Config {
         if i64::try_from(self.seed).is_err() {
             return Err(Error::Usage(format!("--seed: expected at most {}, found {}", i64::MAX, self.seed)));
         }
-        if self.likelihood == Some(Family::Gaussian) && self.binarize != Pixels::Grey {
-            let found = format!("expected --binarize none, found {}", self.binarize);
-            return Err(Error::Usage(format!("--likelihood gaussian: {found}, of which its density has no bound")));
+        if let (Some(family), true) = (self.likelihood, self.binarize != Pixels::Grey) {
+            let expected = format!("--likelihood {}: expected --binarize none, found {}", family.name(), self.binarize);
+            family.meaning(true).map_err(|why| Error::Usage(format!("{expected}: {why}")))?;
         }
         if let Some(n) = self.threads.filter(|&n| n > 1024) {
             return Err(Error::Usage(format!("--threads: expected at most 1024, found {n}")));
@@ -297,9 +297,13 @@ mod tests {
         assert_eq!(message("lr = nan"), "--lr: expected a positive number, found NaN");
         assert_eq!(message("beta = -1.0"), "--beta: expected a number of at least 0, found -1");
         assert_eq!(message("weight_decay = inf"), "--weight-decay: expected a number of at least 0, found inf");
-        assert!(
-            message("likelihood = 'gaussian'\nbinarize = 'dynamic'")
-                .contains("expected --binarize none, found dynamic")
+        assert_eq!(
+            message("likelihood = 'gaussian'\nbinarize = 'dynamic'"),
+            "--likelihood gaussian: expected --binarize none, found dynamic: its density has no bound"
+        );
+        assert_eq!(
+            message("likelihood = 'multinomial'\nbinarize = 'threshold'"),
+            "--likelihood multinomial: expected --binarize none, found threshold: all counts are 0 or 255"
         );
         assert_eq!(message("image_size = [0, 5]"), "--image-size: expected at least 1, found 0");
         assert_eq!(message("channels = 2"), "--channels: expected 1 or 3, found 2");

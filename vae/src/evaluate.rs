@@ -10,9 +10,6 @@ use crate::distributions::KlToStandardNormal;
 use crate::noise::{Purpose, fill_normal};
 use crate::train::{Losses, Step, Steps, Sums};
 
-/// Images per forward pass. It changes memory, not results.
-const BATCH: usize = 500;
-
 /// The result of an evaluation, in nats per example.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
@@ -39,7 +36,7 @@ pub fn evaluate(model: &Model, images: &Images) -> Evaluation {
     let mut steps = Steps::default();
     let mut sums = Sums::default();
     let mut dimensions = vec![Dimension::default(); config.latent];
-    for batch in &images.in_order(BATCH) {
+    for batch in &images.in_order(vae.images_per_pass(params)) {
         let step = steps.of(batch.len(), || Step::record(vae, params, batch.len(), 1.0, Precision::Single));
         batch.write_to(config.binarize, &mut pixel_noise, step.tape.input_mut(step.x));
         fill_normal(&mut noise, step.tape.input_mut(step.noise));

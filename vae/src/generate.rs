@@ -1,4 +1,4 @@
-//! Images from a model. Pixels are shown by their mean `σ(l)`, not by a draw: that is what the decoder knows.
+//! Images from a model. Pixels are shown by their mean, `σ(l)` for most families, not by a draw: that is what the decoder knows.
 
 use autograd::{Recorder, Var};
 use datasets::Images;
@@ -6,9 +6,6 @@ use ndarray::{Array2, ArrayView2, Axis, Zip};
 
 use crate::checkpoint::Model;
 use crate::noise::{Purpose, fill_normal};
-
-/// Rows per forward pass.
-const BATCH: usize = 500;
 
 /// The mean images of latent codes: `[n, latent]` to `[n, pixels]`, in `[0, 1]`.
 ///
@@ -51,7 +48,8 @@ fn by_batches(
     f: impl for<'r> Fn(Var<'r>) -> Var<'r>,
 ) -> Array2<f32> {
     let mut outputs = Array2::zeros((inputs.nrows(), width));
-    let batches = inputs.axis_chunks_iter(Axis(0), BATCH).zip(outputs.axis_chunks_iter_mut(Axis(0), BATCH));
+    let rows = model.vae.images_per_pass(&model.params);
+    let batches = inputs.axis_chunks_iter(Axis(0), rows).zip(outputs.axis_chunks_iter_mut(Axis(0), rows));
     for (input, mut output) in batches {
         let r = Recorder::new(&model.params);
         let x = r.input([input.nrows(), input.ncols()]);
@@ -129,7 +127,7 @@ mod tests {
     #[test]
     fn images_are_probabilities_and_do_not_depend_on_how_many_are_made() {
         let model = model();
-        let many = sample(&model, 2 * BATCH + 1, 1.0, 3);
+        let many = sample(&model, 2 * model.vae.images_per_pass(&model.params) + 1, 1.0, 3);
         assert!(many.iter().all(|p| (0.0..=1.0).contains(p)));
         let few = sample(&model, 4, 1.0, 3);
         assert_eq!(many.slice(ndarray::s![..4, ..]), few);

@@ -74,7 +74,7 @@ pub struct Step {
 impl Step {
     /// Records the loss of a model for batches of one size, with products of this precision.
     pub fn record(vae: &Vae, params: &Params, batch: usize, beta: f64, precision: Precision) -> Step {
-        let (pixels, latent) = (params.view(vae.logits.bias).len(), params.view(vae.mean.bias).len());
+        let (pixels, latent) = (vae.pixels(params), params.view(vae.mean.bias).len());
         let r = Recorder::new(params).with_precision(precision);
         let (x, noise) = (r.input([batch, pixels]), r.input([batch, latent]));
         let elbo = vae.elbo(x, noise);
@@ -318,6 +318,16 @@ mod tests {
         let entropy = 8.0 * (std::f64::consts::TAU.ln() + s + 1.0);
         assert!((losses[39] - entropy).abs() < 1.0, "{} {entropy}", losses[39]);
         assert!(s < -2.5 && losses[39] < losses[0] - 10.0, "{s} {losses:?}");
+    }
+
+    #[test]
+    fn the_loss_falls_for_every_family() {
+        for family in Family::ALL.map(Family::small) {
+            let config = Config { likelihood: Some(family), ..config() };
+            let (losses, _) = train(&config, 1, 30);
+            let [first, last] = [losses[0].loss, losses[29].loss];
+            assert!(last < first - 1.0, "{family}: {first} {last}");
+        }
     }
 
     #[test]

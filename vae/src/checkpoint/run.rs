@@ -156,7 +156,9 @@ mod tests {
             let losses: Vec<_> = (trainer.progress().epoch..3).map(|_| trainer.epoch().unwrap()).collect();
             (trainer.model.params.flat.to_vec(), *losses.last().unwrap(), trainer.progress().clone())
         };
-        for (family, steps) in Family::ALL.into_iter().flat_map(|family| (0..9).map(move |steps| (family, steps))) {
+        for (family, steps) in
+            Family::ALL.map(Family::small).into_iter().flat_map(|family| (0..9).map(move |steps| (family, steps)))
+        {
             let uninterrupted = end(Trainer::new(model(family), &images));
             let mut trainer = Trainer::new(model(family), &images);
             for _ in 0..steps {

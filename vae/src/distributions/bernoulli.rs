@@ -2,7 +2,10 @@
 
 use autograd::kernels::math;
 use autograd::ops::{Function2, RowSumOf};
-use autograd::{Real, Var};
+use autograd::{Real, Var, View};
+use datasets::Generator;
+use ndarray::Array2;
+use rand::RngExt;
 
 use super::Distribution;
 
@@ -20,6 +23,13 @@ impl<'r, T: Real> Bernoulli<'r, T> {
     /// The probability of each pixel, `σ(l)`.
     pub fn mean(&self) -> Var<'r, T> {
         self.logits.sigmoid()
+    }
+}
+
+impl Bernoulli<'_> {
+    /// One draw for each logit: 1 where `u`, uniform in `[0, 1)`, is below `σ(l)`, else 0.
+    pub fn sample(logits: View<f32>, randomness: &mut Generator) -> Array2<f32> {
+        logits.mapv(|logit| if randomness.random::<f32>() < math::sigmoid(logit) { 1.0 } else { 0.0 })
     }
 }
 
@@ -54,8 +64,10 @@ impl<T: Real> Function2<T> for BernoulliLogProb {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::assert_means;
     use super::*;
     use autograd::check::{gradients, same};
+    use datasets::generator;
 
     #[test]
     fn gradient() {
@@ -93,5 +105,14 @@ mod tests {
             let sum = BernoulliLogProb.f(logit, 0.0).exp() + BernoulliLogProb.f(logit, 1.0).exp();
             assert!((sum - 1.0).abs() < 1e-14, "{sum} at {logit}");
         }
+    }
+
+    #[test]
+    fn samples_are_black_or_white_and_have_the_mean() {
+        let row = [-1e4f32, -1.0, 0.0, 3.0, 1e4];
+        let logits = Array2::from_shape_fn((20_000, 5), |(_, j)| row[j]);
+        let samples = Bernoulli::sample(logits.view(), &mut generator(1, "test", 0));
+        assert!(samples.iter().all(|&x| x == 0.0 || x == 1.0));
+        assert_means(&samples, &Array2::from_shape_fn((1, 5), |(_, j)| math::sigmoid(f64::from(row[j]))));
     }
 }

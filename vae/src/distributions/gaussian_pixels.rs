@@ -2,9 +2,11 @@
 
 use autograd::kernels::math;
 use autograd::ops::{Function2, RowSumOf};
-use autograd::{Grads, Param, Params, Real, Var};
+use autograd::{Grads, Param, Params, Real, Var, View};
+use datasets::Generator;
+use ndarray::Array2;
 
-use super::{Distribution, LN_2PI};
+use super::{Distribution, GaussianFixed, LN_2PI};
 
 /// Independent numbers `N(σ(l), e^s)` in each pixel, with means between 0 and 1 given by their logits `l`, and one log-variance
 /// `s` for all numbers of all images: the σ-VAE of Rybkin, Daniilidis and Levine (2021).
@@ -23,6 +25,13 @@ impl<'r, T: Real> GaussianPixels<'r, T> {
     /// The mean of each number, `σ(l)`.
     pub fn mean(&self) -> Var<'r, T> {
         self.logits.sigmoid()
+    }
+}
+
+impl GaussianPixels<'_> {
+    /// One draw for each logit: any number, for noise does not stop at black and white.
+    pub fn sample(logits: View<f32>, log_var: f32, randomness: &mut Generator) -> Array2<f32> {
+        GaussianFixed::sample(logits, math::exp(0.5 * log_var), randomness)
     }
 }
 
@@ -58,7 +67,7 @@ impl<T: Real> Function2<T> for SquaredErrorOfLogit {
 }
 
 /// The variance of rounding to 8 bits, `1/(12·255²)`: the least that a variance is set to.
-const ROUNDING: f64 = 1.0 / (12.0 * 255.0 * 255.0);
+pub(super) const ROUNDING: f64 = 1.0 / (12.0 * 255.0 * 255.0);
 
 /// How many batches the optimal variance is averaged over. Few, for it falls as the decoder learns; and of as many
 /// numbers as a batch has, a mean is precise.
@@ -83,7 +92,7 @@ mod tests {
     use super::*;
     use autograd::Recorder;
     use autograd::check::{gradients, same};
-    use ndarray::{Array2, array};
+    use ndarray::array;
 
     #[test]
     fn gradient() {

@@ -5,15 +5,29 @@
 //! operations, their definitions, and the tests that the two agree.
 
 mod bernoulli;
+mod categorical;
+mod continuous_bernoulli;
+mod discretized_logistic;
 mod gaussian;
+mod gaussian_fixed;
+mod gaussian_per_pixel;
 mod gaussian_pixels;
 mod likelihood;
+mod multinomial;
 mod standard_normal;
+#[cfg(test)]
+mod testing;
 
 pub use bernoulli::{Bernoulli, BernoulliLogProb};
+pub use categorical::{Categorical, CategoricalLogProb};
+pub use continuous_bernoulli::{ContinuousBernoulli, ContinuousBernoulliLogProb};
+pub use discretized_logistic::{DiscretizedLogistic, DiscretizedLogisticLogProb};
 pub use gaussian::{Gaussian, KlToStandardNormal, Sample};
+pub use gaussian_fixed::GaussianFixed;
+pub use gaussian_per_pixel::{GaussianPerPixel, GaussianPerPixelLogProb};
 pub use gaussian_pixels::{GaussianPixels, SquaredErrorOfLogit};
-pub use likelihood::{Family, Likelihood, Observation};
+pub use likelihood::{Family, Likelihood, Meaning, Observation};
+pub use multinomial::{Multinomial, MultinomialLogProb};
 pub use standard_normal::StandardNormal;
 
 use autograd::{Real, Var};

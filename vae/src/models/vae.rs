@@ -21,9 +21,9 @@ pub struct Vae {
     pub log_var: Dense,
     /// Latent code to features.
     pub decoder: Vec<Dense>,
-    /// Features to the logits of the pixels.
+    /// Features to the numbers that describe the distribution of the pixels: their logits, for most families.
     pub logits: Dense,
-    /// Logits to the distribution of the pixels.
+    /// Those numbers to the distribution of the pixels.
     pub likelihood: Likelihood,
 }
 
@@ -44,6 +44,19 @@ impl Vae {
         let q = self.encode(x);
         let p = self.decode(q.sample(noise));
         Elbo { posterior: q, reconstruction: -p.log_prob(x), kl: q.kl_to(StandardNormal) }
+    }
+
+    /// How many numbers describe an image.
+    pub fn pixels(&self, params: &Params) -> usize {
+        params.view(self.encoder.first().unwrap_or(&self.mean).weight).nrows()
+    }
+
+    /// How many images fit into one pass that learns nothing: a limit to its memory, which outputs of many numbers would
+    /// exhaust.
+    pub fn images_per_pass(&self, params: &Params) -> usize {
+        const MOST: usize = 500;
+        const NUMBERS: usize = 1 << 23;
+        (NUMBERS / params.view(self.logits.bias).len()).clamp(1, MOST)
     }
 }
 
@@ -100,7 +113,7 @@ impl Architecture {
             mean: dense("mean", [features_up, self.latent], Activation::Identity),
             log_var: dense("log_var", [features_up, self.latent], Activation::Identity),
             decoder: stack("decoder", &down, &mut dense),
-            logits: dense("logits", [features_down, self.pixels], Activation::Identity),
+            logits: dense("logits", [features_down, self.family.outputs(self.pixels)], Activation::Identity),
             likelihood: self.family.build(params),
         }
     }
@@ -112,8 +125,10 @@ impl Architecture {
         let dense = |inputs: usize, outputs: usize| inputs.checked_add(1)?.checked_mul(outputs);
         let mut total = dense(*sizes.last()?, self.latent)?.checked_mul(2)?;
         sizes.push(self.latent);
+        let down: Vec<usize> =
+            [self.family.outputs(self.pixels)].into_iter().chain(sizes[1..].iter().copied()).collect();
         let encoder = sizes[..sizes.len() - 1].windows(2).map(|p| dense(p[0], p[1]));
-        let decoder = sizes.windows(2).map(|p| dense(p[1], p[0]));
+        let decoder = down.windows(2).map(|p| dense(p[1], p[0]));
         for layer in encoder.chain(decoder) {
             total = total.checked_add(layer?)?;
         }
@@ -125,7 +140,7 @@ impl std::fmt::Display for Architecture {
     /// `784–400–20–400–784`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let up = [self.pixels].into_iter().chain(self.hidden.iter().copied());
-        let down = self.hidden.iter().rev().copied().chain([self.pixels]);
+        let down = self.hidden.iter().rev().copied().chain([self.family.outputs(self.pixels)]);
         let sizes: Vec<String> = up.chain([self.latent]).chain(down).map(|n| n.to_string()).collect();
         f.write_str(&sizes.join("–"))
     }
@@ -180,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_gradient_of_the_whole_loss_is_right_for_every_parameter() {
-        for family in Family::ALL {
+        for family in Family::ALL.map(Family::small) {
             check_every_parameter(&[5], Activation::Relu, family, 1.0);
             check_every_parameter(&[5, 4], Activation::Tanh, family, 0.5);
             check_every_parameter(&[], Activation::Relu, family, 1.0);

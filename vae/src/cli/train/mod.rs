@@ -79,9 +79,12 @@ pub(crate) struct Train {
     /// (dynamic), or those from 128 up are white (threshold) [default: none]
     #[arg(long, value_name = "NAME", value_parser = named::<Pixels>(["none", "dynamic", "threshold"]))]
     binarize: Option<Pixels>,
-    /// The distribution of the pixels, p(x|z): of black and white ones (bernoulli), or of grey levels and colours with noise
-    /// of one learned variance (gaussian) [default: gaussian for coloured images, bernoulli for others]
-    #[arg(long, value_name = "NAME", value_parser = named::<Family>(["bernoulli", "gaussian"]))]
+    /// The distribution of the pixels, p(x|z). Of black and white ones: bernoulli. Of grey levels and colours, a density:
+    /// continuous-bernoulli; or noise of one learned variance (gaussian), of a given one (gaussian-fixed, or
+    /// gaussian-fixed:0.2 for another standard deviation than 0.1), or of each pixel's own (gaussian-pixel). The probability
+    /// of 8-bit levels: discretized-logistic; categorical (256 levels, or categorical:16 for so many); multinomial, where
+    /// levels are counts [default: gaussian for coloured images, bernoulli for others]
+    #[arg(long, value_name = "NAME[:X]")]
     likelihood: Option<Family>,
     /// What all randomness is derived from: the same seed gives the same weights, byte for byte [default: 1]
     #[arg(long, value_name = "N")]

@@ -7,7 +7,7 @@ use autograd::Precision;
 use datasets::{Dataset, Pixels};
 use indicatif::{ProgressBar, ProgressStyle};
 use vae::config::Config;
-use vae::distributions::Family;
+use vae::distributions::{Family, Meaning};
 use vae::evaluate::evaluate;
 use vae::generate;
 use vae::train::Trainer;
@@ -136,15 +136,19 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
     let model = &trainer.model;
     let Config { binarize, likelihood, batch, lr, beta, precision, seed, .. } = model.config;
     let pixels = match binarize {
-        Pixels::Grey if likelihood == Some(Family::Gaussian) => {
-            "Gaussian with one variance\n        (whose loss is that of a density, and may be negative)"
-        }
         Pixels::Grey if data.train.are_black_and_white() => "black and white",
-        Pixels::Grey => {
-            "grey levels\n        (of which the Bernoulli loss is a cross-entropy, not a likelihood: see --binarize)"
-        }
+        Pixels::Grey => "grey levels",
         Pixels::Dynamic => "binarised anew at each sight",
         Pixels::Threshold => "binarised at 128",
+    };
+    let family = likelihood.unwrap_or(Family::Bernoulli);
+    let meaning = match family.meaning(binarize != Pixels::Grey || data.train.are_black_and_white()) {
+        Ok(Meaning::Probability) => "a probability".to_string(),
+        Ok(Meaning::Density) => "a density, whose loss may be negative".to_string(),
+        Ok(Meaning::CrossEntropy) => "of grey levels a cross-entropy and no likelihood of the data;\n        \
+                                      --binarize dynamic or --likelihood continuous-bernoulli makes it one"
+            .to_string(),
+        Err(why) => format!("of black and white pixels: {why}"),
     };
     let objective = if beta == 1.0 { String::new() } else { format!(", objective: reconstruction + {beta} · KL") };
     let products = match precision {
@@ -154,6 +158,7 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
     format!(
         "model   {architecture}, {count} parameters\n\
          data    {train} training and {test} test images of {size}, {pixels}\n\
+         p(x|z)  {family}, {meaning}\n\
          Adam    learning rate {lr:?}, batch {batch}{objective}{products}, seed {seed}, {threads}{resumed}\n\n\
          nats per example           train                            test\n\
          epoch       loss = reconstruction +     KL      loss = reconstruction +     KL   seconds  images/s",
