@@ -5,6 +5,7 @@ use datasets::{Images, Pixels, Size};
 use vae::checkpoint::Model;
 use vae::config::Config;
 use vae::noise::{Purpose, fill_normal};
+use vae::objective::Objective;
 use vae::optim::Adam;
 use vae::train::Step;
 
@@ -27,7 +28,7 @@ impl Training {
         let images = Images::new(pixels, Size::grey(28, 28), vec![0; batch]).expect("as many pixels as images");
         let model = Model::new(config, Size::grey(28, 28));
         Training {
-            step: Step::record(&model.vae, &model.params, batch, 1.0, model.config.precision),
+            step: Step::record(&model.vae, &model.params, batch, &Objective::default(), model.config.precision),
             grads: Grads::zeros(&model.params),
             adam: Adam::new(&model.params, 1e-3),
             model,
@@ -46,7 +47,7 @@ impl Training {
         }
         fill_normal(&mut randomness, step.tape.input_mut(step.noise));
         step.tape.forward(params);
-        step.tape.backward(step.loss, params, grads);
+        step.backward(params, grads);
         adam.step(params, grads);
         self.steps += 1;
     }

@@ -138,6 +138,20 @@ impl<T: Real> Tape<T> {
         }
     }
 
+    /// Writes a value into an input of its shape, that the backward pass is to see: what the forward pass found out too
+    /// late for its own.
+    ///
+    /// # Panics
+    /// If `into` is no input, its shape is another, or it comes after the value.
+    #[track_caller]
+    pub fn feed(&mut self, value: Slot, into: Slot) {
+        let (Slot::Node(from), Slot::Node(to)) = (value, into) else { panic!("{value} into {into}: not two values") };
+        assert!(self.nodes[to].op.is_none(), "{into} is not an input");
+        assert!(self.nodes[from].shape == self.nodes[to].shape && to < from, "{value} does not fit into {into}");
+        let (past, present) = self.values.split_at_mut(self.places[from].start);
+        past[self.places[to].range()].copy_from_slice(&present[..size(self.places[from].shape)]);
+    }
+
     /// Computes `∂loss/∂params` from the values of the last [`forward`](Tape::forward). Every number of `grads` is
     /// overwritten; a parameter that the loss does not reach gets 0.
     ///
@@ -311,6 +325,21 @@ mod tests {
             tape.backward(first, &params, &mut grads);
             assert_eq!(grads.view(w), array![[4.0, 10.0]]);
         }
+    }
+
+    #[test]
+    fn a_value_that_is_fed_back_is_seen_by_the_backward_pass() {
+        let (params, w) = one_param(array![[2.0, 5.0]]);
+        let r = Recorder::new(&params);
+        let weight = r.input([1, 1]);
+        let x = r.param(w).weight_gradient(weight);
+        let (total, loss) = (x.row_sum().slot(), x.sum().slot());
+        let weight = weight.slot();
+        let (mut tape, mut grads) = (r.finish(), Grads::zeros(&params));
+        tape.forward(&params);
+        tape.feed(total, weight);
+        tape.backward(loss, &params, &mut grads);
+        assert_eq!(grads.view(w), array![[7.0, 7.0]]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Labelled images of one size, in memory.
 
-use crate::Batches;
+use crate::{Batches, Pixels};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -141,6 +141,19 @@ impl Images {
         self.pixels.iter().all(|&pixel| pixel == 0 || pixel == 255)
     }
 
+    /// The mean image, from 0 to 1, of pixels as they are learned from.
+    pub fn mean(&self, pixels: Pixels) -> Vec<f64> {
+        let value = |u: u8| match pixels {
+            Pixels::Threshold => f64::from(u8::from(u >= 128)),
+            Pixels::Grey | Pixels::Dynamic => f64::from(u) / 255.0,
+        };
+        let mut sums = vec![0.0; self.size.count()];
+        for image in self.pixels.chunks_exact(sums.len()) {
+            sums.iter_mut().zip(image).for_each(|(sum, &u)| *sum += value(u));
+        }
+        sums.iter().map(|sum| sum / self.len() as f64).collect()
+    }
+
     /// The label of image `i`: for MNIST the digit, 0 to 9.
     ///
     /// # Panics
@@ -229,6 +242,16 @@ mod tests {
     fn images_are_black_and_white_if_no_pixel_is_grey() {
         let are = |pixels| Images::new(pixels, Size::grey(1, 2), vec![0]).unwrap().are_black_and_white();
         assert_eq!([are(vec![0, 255]), are(vec![254, 0])], [true, false]);
+    }
+
+    #[test]
+    fn the_mean_is_of_pixels_as_they_are_learned_from() {
+        let images = Images::new(vec![255, 100, 0, 0, 51, 200, 255, 127], Size::grey(1, 2), vec![0; 4]).unwrap();
+        for pixels in [Pixels::Grey, Pixels::Dynamic] {
+            let mean = images.mean(pixels);
+            assert!((mean[0] - 561.0 / 1020.0).abs() < 1e-12 && (mean[1] - 427.0 / 1020.0).abs() < 1e-12, "{mean:?}");
+        }
+        assert_eq!(images.mean(Pixels::Threshold), [0.5, 0.25]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use autograd::{Activation, Precision};
-use datasets::{Pixels, Size};
+use datasets::{Images, Pixels};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Every;
@@ -11,6 +11,8 @@ use crate::distributions::Family;
 use crate::error::{Error, Result};
 use crate::files::read_text;
 use crate::models::Architecture;
+use crate::objective::{Estimator, Objective};
+use crate::schedule::{Schedule, Warmup};
 
 /// The settings of a run; the defaults are the model of PyTorch's own VAE example. Written as TOML.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,8 +31,28 @@ pub struct Config {
     pub activation: Activation,
     /// Adam's learning rate.
     pub lr: f64,
+    /// How the learning rate changes.
+    #[serde(with = "by_name")]
+    pub schedule: Schedule,
+    /// Adam's `(β₁, β₂)`.
+    pub adam_betas: (f64, f64),
+    /// Adam's `ε`.
+    pub adam_eps: f64,
+    /// The largest norm of a gradient; longer ones are shortened to it. Any if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// What bound training follows, by which estimate of its gradient.
+    #[serde(with = "by_name")]
+    pub objective: Estimator,
+    /// Samples of `q(z | x)` for each image in a training step.
+    pub k: usize,
     /// What the KL divergence is multiplied by in the training objective.
     pub beta: f64,
+    /// How the KL divergence comes to that weight; it has it from the start if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kl_warmup: Option<Warmup>,
+    /// What the KL of a latent dimension may be without costing more, in nats.
+    pub free_bits: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
     /// What the operands of matrix products are rounded to in training.
@@ -42,6 +64,10 @@ pub struct Config {
     /// The distribution of the pixels, `p(x | z)`; that of the data's kind if not set ([`Config::settle`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub likelihood: Option<Family>,
+    /// Whether the decoder's output starts at the mean image; if not set, where pixels are black and white and the
+    /// likelihood is Bernoulli ([`Config::settle`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_bias: Option<bool>,
     /// What all randomness is derived from.
     pub seed: u64,
     /// How many of the training images are used; all if not set.
@@ -74,11 +100,20 @@ impl Default for Config {
             latent: 20,
             activation: Activation::Relu,
             lr: 1e-3,
+            schedule: Schedule::Constant,
+            adam_betas: (0.9, 0.999),
+            adam_eps: 1e-8,
+            clip: None,
+            objective: Estimator::Elbo,
+            k: 1,
             beta: 1.0,
+            kl_warmup: None,
+            free_bits: 0.0,
             weight_decay: 0.0,
             precision: Precision::Single,
             binarize: Pixels::Grey,
             likelihood: None,
+            init_bias: None,
             seed: 1,
             limit: None,
             data: None,
@@ -95,6 +130,9 @@ pub(crate) const LONGEST: u64 = 1 << 16;
 
 /// More parameters than this take more than 4 GiB with their gradients and moments.
 pub(crate) const MOST_PARAMETERS: usize = 1 << 28;
+
+/// A tape with more numbers in its largest matrix takes some 4 GiB.
+const MOST_OUTPUTS: usize = 1 << 28;
 
 /// More hidden layers than this are a mistake.
 const MOST_LAYERS: usize = 100;
@@ -135,11 +173,19 @@ impl Config {
         Config { hidden, latent, activation, likelihood, ..self.clone() }
     }
 
+    /// What training follows.
+    pub fn objective(&self) -> Objective {
+        let Config { objective: estimator, k, beta, kl_warmup, free_bits, .. } = *self;
+        Objective { estimator, k, weighted: beta != 1.0 || kl_warmup.is_some(), free_bits }
+    }
+
     /// The first setting, in alphabetical order, that makes a run with the other one another run: its name and both
-    /// values. How many epochs there are to be does not count: a run may be made longer.
+    /// values. How many epochs there are to be does not count, for a run may be made longer, unless the learning rate depends
+    /// on it from the start.
     pub fn difference(&self, other: &Config) -> Option<(String, [String; 2])> {
         let table = |config: &Config| {
-            let config = Config { epochs: 0, ..config.of_weights() };
+            let epochs = if config.schedule == Schedule::Constant { 0 } else { config.epochs };
+            let config = Config { epochs, ..config.of_weights() };
             toml::Table::try_from(config).expect("every value of a checked configuration has a TOML form")
         };
         let (ours, theirs) = (table(self), table(other));
@@ -160,10 +206,13 @@ impl Config {
         Architecture { pixels, hidden: hidden.clone(), latent, activation, family }
     }
 
-    /// Settles what depends on the images and was left open: coloured ones are Gaussian, grey ones are Bernoulli.
-    pub fn settle(&mut self, size: Size) {
-        let of_size = if size.channels == 1 { Family::Bernoulli } else { Family::Gaussian };
-        self.likelihood.get_or_insert(of_size);
+    /// Settles what depends on the images and was left open: coloured ones are Gaussian, grey ones are Bernoulli, and if these
+    /// are black and white, the decoder's output starts at their mean.
+    pub fn settle(&mut self, images: &Images) {
+        let of_size = if images.size().channels == 1 { Family::Bernoulli } else { Family::Gaussian };
+        let family = *self.likelihood.get_or_insert(of_size);
+        let binary = self.binarize != Pixels::Grey || images.are_black_and_white();
+        self.init_bias.get_or_insert(family == Family::Bernoulli && binary);
     }
 
     /// Checks every setting by itself.
@@ -178,6 +227,7 @@ impl Config {
         at_least_one("epochs", usize::try_from(self.epochs).unwrap_or(usize::MAX))?;
         at_least_one("batch", self.batch)?;
         at_least_one("latent", self.latent)?;
+        at_least_one("k", self.k)?;
         if self.hidden.len() > MOST_LAYERS {
             let found = self.hidden.len();
             return Err(Error::Usage(format!("--hidden: expected at most {MOST_LAYERS} layers, found {found}")));
@@ -195,6 +245,22 @@ impl Config {
         };
         number("lr", self.lr, "a positive number", self.lr > 0.0)?;
         number("beta", self.beta, "a number of at least 0", self.beta >= 0.0)?;
+        number("free-bits", self.free_bits, "a number of at least 0", self.free_bits >= 0.0)?;
+        number("clip", self.clip.unwrap_or(1.0), "a positive number", self.clip.is_none_or(|most| most > 0.0))?;
+        number("adam-eps", self.adam_eps, "a positive number", self.adam_eps > 0.0)?;
+        for beta in [self.adam_betas.0, self.adam_betas.1] {
+            number("adam-betas", beta, "numbers from 0 to less than 1", (0.0..1.0).contains(&beta))?;
+        }
+        if self.free_bits > 0.0 && self.objective != Estimator::Elbo {
+            let found = format!("expected --objective elbo, found {}", self.objective);
+            return Err(Error::Usage(format!("--free-bits: {found}, which has no KL of each dimension")));
+        }
+        if let (Some(true), Some(family)) =
+            (self.init_bias, self.likelihood.filter(|family| !family.is_logit_of_mean()))
+        {
+            let expected = "expected a likelihood whose outputs are the logits of means";
+            return Err(Error::Usage(format!("--init-bias: {expected}, found {}", family.name())));
+        }
         number("weight-decay", self.weight_decay, "a number of at least 0", self.weight_decay >= 0.0)?;
         if i64::try_from(self.seed).is_err() {
             return Err(Error::Usage(format!("--seed: expected at most {}, found {}", i64::MAX, self.seed)));
@@ -209,12 +275,18 @@ impl Config {
         Ok(())
     }
 
-    /// Checks that a model for images of so many pixels fits in memory.
+    /// Checks that a model for these images and a training step fit in memory.
     ///
     /// # Errors
-    /// If it does not.
-    pub fn check_size(&self, pixels: usize) -> Result<()> {
-        let architecture = self.architecture(pixels);
+    /// If they do not.
+    pub fn check_size(&self, images: &Images) -> Result<()> {
+        let architecture = self.architecture(images.size().count());
+        let outputs = architecture.family.outputs(architecture.pixels);
+        let numbers = self.batch.min(images.len()).checked_mul(self.k).and_then(|rows| rows.checked_mul(outputs));
+        if numbers.is_none_or(|numbers| numbers > MOST_OUTPUTS) {
+            let of = format!("{outputs} outputs for each of {} images and {} samples", self.batch, self.k);
+            return Err(Error::Usage(format!("--batch, --k: expected at most {MOST_OUTPUTS} outputs, found {of}")));
+        }
         match architecture.count() {
             Some(count) if count <= MOST_PARAMETERS => Ok(()),
             _ => Err(Error::Usage(format!(
@@ -278,6 +350,13 @@ mod tests {
             threads: Some(2),
             checkpoint_every: Some(Every::Epochs(2)),
             likelihood: Some(Family::Bernoulli),
+            init_bias: Some(true),
+            schedule: Schedule::Burda,
+            adam_betas: (0.5, 0.9),
+            clip: Some(1.0),
+            objective: Estimator::Dreg,
+            k: 7,
+            kl_warmup: Some(Warmup::Cyclical { epochs: 4 }),
             seed: i64::MAX as u64,
             ..Config::default()
         };
@@ -308,8 +387,27 @@ mod tests {
         assert_eq!(message("image_size = [0, 5]"), "--image-size: expected at least 1, found 0");
         assert_eq!(message("channels = 2"), "--channels: expected 1 or 3, found 2");
         assert!(Config::default().check().is_ok());
+        assert_eq!(message("k = 0"), "--k: expected at least 1, found 0");
+        assert_eq!(message("clip = 0.0"), "--clip: expected a positive number, found 0");
+        assert_eq!(message("adam_eps = 0.0"), "--adam-eps: expected a positive number, found 0");
+        assert_eq!(message("adam_betas = [0.9, 1.0]"), "--adam-betas: expected numbers from 0 to less than 1, found 1");
+        assert_eq!(
+            message("free_bits = 0.5\nobjective = 'iwae'"),
+            "--free-bits: expected --objective elbo, found iwae, which has no KL of each dimension"
+        );
+        assert_eq!(
+            message("init_bias = true\nlikelihood = 'categorical'"),
+            "--init-bias: expected a likelihood whose outputs are the logits of means, found categorical"
+        );
+        let images = Images::new(vec![0; 20 * 784], datasets::Size::grey(28, 28), vec![0; 20]).unwrap();
+        let size = |config: Config| config.check_size(&images).unwrap_err().to_string();
         let huge = Config { hidden: vec![1 << 40, 1 << 40], ..Config::default() };
-        assert!(huge.check_size(784).unwrap_err().to_string().contains("at most 268435456 parameters"));
+        assert!(size(huge).contains("at most 268435456 parameters"));
+        let found = size(Config { k: 1_000_000, ..Config::default() });
+        assert!(
+            found.starts_with("--batch, --k: expected at most 268435456 outputs, found 784 outputs for each"),
+            "{found}"
+        );
     }
 
     #[test]
@@ -317,6 +415,8 @@ mod tests {
         let config = Config::default();
         let longer = Config { epochs: 99, threads: Some(3), data: Some("x".into()), ..Config::default() };
         assert_eq!(config.difference(&longer), None);
+        let cosine = |epochs| Config { epochs, schedule: Schedule::Cosine, ..Config::default() };
+        assert_eq!(cosine(5).difference(&cosine(6)), Some(("epochs".into(), ["5".into(), "6".into()])));
         let other = Config { latent: 3, hidden: vec![5], ..Config::default() };
         assert_eq!(config.difference(&other), Some(("hidden".into(), ["[400]".into(), "[5]".into()])));
         let limited = Config { limit: Some(5), ..Config::default() };

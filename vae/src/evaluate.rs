@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::checkpoint::Model;
 use crate::distributions::KlToStandardNormal;
 use crate::noise::{Purpose, fill_normal};
+use crate::objective::Objective;
 use crate::train::{Losses, Step, Steps, Sums};
 
 /// The result of an evaluation, in nats per example.
@@ -37,7 +38,8 @@ pub fn evaluate(model: &Model, images: &Images) -> Evaluation {
     let mut sums = Sums::default();
     let mut dimensions = vec![Dimension::default(); config.latent];
     for batch in &images.in_order(vae.images_per_pass(params)) {
-        let step = steps.of(batch.len(), || Step::record(vae, params, batch.len(), 1.0, Precision::Single));
+        let step =
+            steps.of(batch.len(), || Step::record(vae, params, batch.len(), &Objective::default(), Precision::Single));
         batch.write_to(config.binarize, &mut pixel_noise, step.tape.input_mut(step.x));
         fill_normal(&mut noise, step.tape.input_mut(step.noise));
         step.tape.forward(params);

@@ -5,7 +5,9 @@
 //! | [`layers`]        | parameters by name, and what they do to a batch                                     |
 //! | [`distributions`] | densities, samples and divergences, each with its fused operation and definition    |
 //! | [`models`]        | layers and distributions put together                                               |
+//! | [`objective`]     | bounds of `log p(x)`, and estimators of their gradients                             |
 //! | [`optim`]         | Adam                                                                                |
+//! | [`schedule`]      | what changes as training goes on                                                    |
 //! | [`noise`]         | randomness as a function of (seed, purpose, step)                                   |
 //! | [`train`]         | the loop                                                                            |
 //! | [`evaluate`]      | the test loss, and where its nats go                                                |
@@ -20,7 +22,7 @@
 //!
 //! ```
 //! use autograd::{Grads, Params, Precision};
-//! use vae::{config::Config, models::Architecture, noise::{Purpose, fill_normal}, optim::Adam, train::Step};
+//! use vae::{config::Config, noise::{Purpose, fill_normal}, objective::Objective, optim::Adam, train::Step};
 //!
 //! let mut train = datasets::mnist().train;
 //! train.truncate(512);
@@ -30,14 +32,14 @@
 //! let vae = architecture.build(&mut params, &mut Purpose::Init.generator(1, 0));
 //! let mut grads = Grads::zeros(&params);
 //! let mut adam = Adam::new(&params, 1e-3);
-//! let mut s = Step::record(&vae, &params, 128, 1.0, Precision::Single);
+//! let mut s = Step::record(&vae, &params, 128, &Objective::default(), Precision::Single);
 //!
 //! let mut losses = vec![];
 //! for (step, batch) in train.batches(128, 1, 0).iter().enumerate() {
 //!     batch.write_to(datasets::Pixels::Grey, &mut Purpose::Binarize.generator(1, 0), s.tape.input_mut(s.x));
 //!     fill_normal(&mut Purpose::Noise.generator(1, step as u64), s.tape.input_mut(s.noise));
 //!     s.tape.forward(&params);
-//!     s.tape.backward(s.loss, &params, &mut grads);
+//!     s.backward(&params, &mut grads);
 //!     adam.step(&mut params, &grads);
 //!     losses.push(s.tape.scalar(s.loss));
 //! }
@@ -55,8 +57,10 @@ pub mod importance;
 pub mod layers;
 pub mod models;
 pub mod noise;
+pub mod objective;
 pub mod optim;
 pub mod report;
+pub mod schedule;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -1,6 +1,6 @@
 //! Adam (Kingma and Ba 2015).
 
-use autograd::kernels::{parallel::CHUNK, simd::vectorize};
+use autograd::kernels::{parallel::CHUNK, reduce, simd::vectorize};
 use autograd::{Buffer, Grads, Params, Real};
 use rayon::prelude::*;
 
@@ -71,6 +71,25 @@ impl<T: Real> Adam<T> {
     }
 }
 
+/// Scales a gradient so that its Euclidean norm over all parameters is at most `most` (Pascanu, Mikolov and Bengio 2013):
+/// its norm before.
+pub fn clip<T: Real>(grads: &mut Grads<T>, most: f64) -> f64 {
+    let squares = grads.flat.chunks(CHUNK).map(|g| {
+        reduce::sum(
+            [g],
+            #[inline(always)]
+            |[g]| g * g,
+        )
+        .as_f64()
+    });
+    let norm = squares.sum::<f64>().sqrt();
+    if norm > most {
+        let scale = T::of(most / norm);
+        grads.flat.iter_mut().for_each(|g| *g = *g * scale);
+    }
+    norm
+}
+
 /// A number too small to be normal becomes 0. The moments of a weight whose gradient has become 0 – a pixel that is
 /// rarely lit – decay for ever; many CPUs are far slower with denormal numbers, and epochs would slow down
 /// as training goes on.
@@ -123,6 +142,14 @@ mod tests {
         let mut adam = Adam { weight_decay: 0.5, ..Adam::new(&params, 0.1) };
         adam.step(&mut params, &grads);
         assert_eq!(params.view(p), array![[0.95, -1.9]]);
+    }
+
+    #[test]
+    fn a_gradient_that_is_too_long_is_shortened_and_keeps_its_direction() {
+        let (_, mut grads, p) = one_parameter();
+        grads.flat[..2].copy_from_slice(&[3.0, -4.0]);
+        assert_eq!((clip(&mut grads, 6.0), grads.view(p)), (5.0, array![[3.0, -4.0]].view()));
+        assert_eq!((clip(&mut grads, 2.5), grads.view(p)), (5.0, array![[1.5, -2.0]].view()));
     }
 
     #[test]

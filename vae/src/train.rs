@@ -14,17 +14,21 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::models::Vae;
 use crate::noise::{Purpose, fill_normal};
-use crate::optim::Adam;
+use crate::objective::Objective;
+use crate::optim::{Adam, clip};
 
 /// The loss of a set of images, in nats per example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Losses {
     /// `−ELBO = reconstruction + KL`, whatever β training uses.
     pub loss: f64,
-    /// `−log p(x | z)` at one sample `z` of `q(z | x)` per image.
+    /// `−log p(x | z)`, averaged over the samples `z` of `q(z | x)` of an image; one in evaluation.
     pub reconstruction: f64,
     /// `KL(q(z | x) ‖ p(z))`
     pub kl: f64,
+    /// What training minimizes, where that is another thing than `loss`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<f64>,
 }
 
 /// Sums of [`Losses`] over images, in `f64`: 60,000 losses of 100 nats have no `f32` sum worth printing.
@@ -33,6 +37,8 @@ pub struct Losses {
 pub struct Sums {
     reconstruction: f64,
     kl: f64,
+    #[serde(default)]
+    objective: f64,
     images: usize,
 }
 
@@ -40,16 +46,24 @@ impl Sums {
     /// Adds the columns that a forward pass has left on the tape.
     pub fn add(&mut self, step: &Step) {
         let total = |slot: Slot| step.tape.value(slot).iter().map(|&x| f64::from(x)).sum::<f64>();
-        self.reconstruction += total(step.reconstruction);
+        let images = step.tape.value(step.kl).nrows();
+        let samples = step.tape.value(step.reconstruction).nrows() / images;
+        self.reconstruction += total(step.reconstruction) / samples as f64;
         self.kl += total(step.kl);
-        self.images += step.tape.value(step.kl).nrows();
+        self.objective += f64::from(step.tape.scalar(step.value)) * images as f64;
+        self.images += images;
     }
 
-    /// The means.
+    /// The means; those of the objective are left out.
     pub fn mean(&self) -> Losses {
         let n = self.images as f64;
         let (reconstruction, kl) = (self.reconstruction / n, self.kl / n);
-        Losses { loss: reconstruction + kl, reconstruction, kl }
+        Losses { loss: reconstruction + kl, reconstruction, kl, objective: None }
+    }
+
+    /// The mean of the training objective.
+    pub fn mean_objective(&self) -> f64 {
+        self.objective / self.images as f64
     }
 }
 
@@ -59,29 +73,44 @@ pub struct Step {
     pub tape: Tape,
     /// Input: the images, `[batch, pixels]`.
     pub x: Slot,
-    /// Input: standard normal noise, `[batch, latent]`.
+    /// Input: standard normal noise, `[batch · k, latent]`.
     pub noise: Slot,
+    /// Input: what the KL divergence is multiplied by, if it is.
+    pub beta: Option<Slot>,
     /// The posterior's mean and log-variance, `[batch, latent]`.
     pub posterior: [Slot; 2],
-    /// `−log p(x | z)`, `[batch, 1]`
+    /// `−log p(x | z)`, `[batch · k, 1]`
     pub reconstruction: Slot,
     /// `KL(q(z | x) ‖ p(z))`, `[batch, 1]`
     pub kl: Slot,
     /// The training objective, a scalar.
+    pub value: Slot,
+    /// The scalar whose gradient is followed; for most estimators the objective itself.
     pub loss: Slot,
+    feed: Option<[Slot; 2]>,
 }
 
 impl Step {
-    /// Records the loss of a model for batches of one size, with products of this precision.
-    pub fn record(vae: &Vae, params: &Params, batch: usize, beta: f64, precision: Precision) -> Step {
+    /// Records the objective of a model for batches of one size, with products of this precision.
+    pub fn record(vae: &Vae, params: &Params, batch: usize, objective: &Objective, precision: Precision) -> Step {
         let (pixels, latent) = (vae.pixels(params), params.view(vae.mean.bias).len());
         let r = Recorder::new(params).with_precision(precision);
-        let (x, noise) = (r.input([batch, pixels]), r.input([batch, latent]));
-        let elbo = vae.elbo(x, noise);
-        let loss = elbo.loss(beta).slot();
-        let [x, noise, reconstruction, kl] = [x, noise, elbo.reconstruction, elbo.kl].map(Var::slot);
-        let posterior = [elbo.posterior.mean, elbo.posterior.log_var].map(Var::slot);
-        Step { tape: r.finish(), x, noise, posterior, reconstruction, kl, loss }
+        let (x, noise) = (r.input([batch, pixels]), r.input([batch * objective.k, latent]));
+        let beta = objective.weighted.then(|| r.input([1, 1]));
+        let bound = objective.record(vae, x, noise, beta);
+        let [x, noise, reconstruction, kl] = [x, noise, bound.reconstruction, bound.kl].map(Var::slot);
+        let [value, loss] = [bound.value, bound.loss].map(Var::slot);
+        let posterior = [bound.posterior.mean, bound.posterior.log_var].map(Var::slot);
+        let (beta, feed) = (beta.map(Var::slot), bound.feed.map(|feed| feed.map(Var::slot)));
+        Step { tape: r.finish(), x, noise, beta, posterior, reconstruction, kl, value, loss, feed }
+    }
+
+    /// The estimate of the objective's gradient, from the values of the last forward pass.
+    pub fn backward(&mut self, params: &Params, grads: &mut Grads) {
+        if let Some([weights, normalized]) = self.feed {
+            self.tape.feed(normalized, weights);
+        }
+        self.tape.backward(self.loss, params, grads);
     }
 }
 
@@ -116,8 +145,11 @@ pub struct Trainer<'d> {
 }
 
 impl<'d> Trainer<'d> {
-    /// Training that starts from this model.
-    pub fn new(model: Model, images: &'d Images) -> Self {
+    /// Training that starts from this model; the output biases from the images, if its configuration says so.
+    pub fn new(mut model: Model, images: &'d Images) -> Self {
+        if model.config.init_bias == Some(true) {
+            model.vae.start_at_mean(&images.mean(model.config.binarize), &mut model.params);
+        }
         let adam = Adam::new(&model.params, model.config.lr);
         Trainer::at(model, adam, Progress::default(), images)
     }
@@ -129,7 +161,8 @@ impl<'d> Trainer<'d> {
     }
 
     fn at(model: Model, mut adam: Adam, progress: Progress, images: &'d Images) -> Self {
-        (adam.lr, adam.weight_decay) = (model.config.lr, model.config.weight_decay);
+        let Config { weight_decay, adam_eps, adam_betas, .. } = model.config;
+        adam = Adam { weight_decay, epsilon: adam_eps, beta1: adam_betas.0, beta2: adam_betas.1, ..adam };
         let grads = Grads::zeros(&model.params);
         let batches = images.batches(model.config.batch, model.config.seed, progress.epoch);
         Trainer { model, adam, progress, images, batches, grads, steps: Steps::default() }
@@ -156,19 +189,29 @@ impl<'d> Trainer<'d> {
         let start = Instant::now();
         let Some(images) = self.batches.iter().nth(self.progress.batch) else { return Ok(None) };
         let Model { config, vae, params, size } = &mut self.model;
-        let &mut Config { beta, precision, seed, binarize, .. } = config;
+        let &mut Config { precision, seed, binarize, .. } = config;
         let Progress { epoch, step: t, .. } = self.progress;
-        let step = self.steps.of(images.len(), || Step::record(vae, params, images.len(), beta, precision));
+        let steps_per_epoch = self.images.len().div_ceil(config.batch) as u64;
+        let objective = config.objective();
+        let step = self.steps.of(images.len(), || Step::record(vae, params, images.len(), &objective, precision));
+        if let Some(slot) = step.beta {
+            let warmup = config.kl_warmup.map_or(1.0, |warmup| warmup.factor(t, steps_per_epoch));
+            step.tape.input_mut(slot).fill((config.beta * warmup) as f32);
+        }
         images.write_to(binarize, &mut Purpose::Binarize.generator(seed, t), step.tape.input_mut(step.x));
         fill_normal(&mut Purpose::Noise.generator(seed, t), step.tape.input_mut(step.noise));
 
         step.tape.forward(params);
-        step.tape.backward(step.loss, params, &mut self.grads);
+        step.backward(params, &mut self.grads);
         if !step.tape.scalar(step.loss).is_finite() || !all_finite(&self.grads.flat) {
             let what = what_diverged(step, params, &mut self.grads);
             return Err(Error::Diverged { epoch: epoch + 1, step: t + 1, what });
         }
         let optimum = vae.likelihood.optimum(size.count(), params, &self.grads, t + 1);
+        if let Some(most) = config.clip {
+            clip(&mut self.grads, most);
+        }
+        self.adam.lr = config.lr * config.schedule.factor(t, config.epochs.saturating_mul(steps_per_epoch));
         self.adam.step(params, &self.grads);
         if let Some((param, number)) = optimum {
             params.view_mut(param).fill(number);
@@ -183,7 +226,8 @@ impl<'d> Trainer<'d> {
 
     /// The mean loss of the epoch so far, each image's taken before the update it led to.
     pub fn losses(&self) -> Losses {
-        self.progress.sums.mean()
+        let (sums, plain) = (&self.progress.sums, self.model.config.objective() == Objective::default());
+        Losses { objective: (!plain).then(|| sums.mean_objective()), ..sums.mean() }
     }
 
     /// Goes on to the next epoch: the losses of this one.

@@ -9,6 +9,7 @@ use ndarray::Array2;
 use vae::checkpoint::Model;
 use vae::config::Config;
 use vae::noise::{Purpose, fill_normal};
+use vae::objective::Objective;
 use vae::optim::Adam;
 use vae::train::Step;
 
@@ -17,12 +18,12 @@ use counting::allocations;
 /// Noise, both passes and Adam, of the default model.
 fn allocations_of_ten_steps(threads: usize, precision: Precision) -> usize {
     let mut model = Model::new(Config::default(), datasets::Size::grey(28, 28));
-    let mut step = Step::record(&model.vae, &model.params, 128, 1.0, precision);
+    let mut step = Step::record(&model.vae, &model.params, 128, &Objective::default(), precision);
     let (mut grads, mut adam) = (Grads::zeros(&model.params), Adam::new(&model.params, 1e-3));
     let mut take_step = |t| {
         fill_normal(&mut Purpose::Noise.generator(1, t), step.tape.input_mut(step.noise));
         step.tape.forward(&model.params);
-        step.tape.backward(step.loss, &model.params, &mut grads);
+        step.backward(&model.params, &mut grads);
         adam.step(&mut model.params, &grads);
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -13,6 +13,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use tempfile::tempdir;
 use vae::checkpoint::Model;
+use vae::objective::Objective;
 use vae::train::Step;
 
 use common::{fails, succeeds};
@@ -48,7 +49,7 @@ fn numbers(tensors: &SafeTensors, name: &str) -> Vec<f64> {
 /// The first batch of a fixture through a model: its sums of reconstruction and KL, and the posterior.
 fn forward(model: &Model, fixture: &[u8]) -> [Vec<f64>; 4] {
     let tensors = SafeTensors::deserialize(fixture).unwrap();
-    let mut step = Step::record(&model.vae, &model.params, BATCH, 1.0, Precision::Single);
+    let mut step = Step::record(&model.vae, &model.params, BATCH, &Objective::default(), Precision::Single);
     for (name, slot, unit) in [("images.u8", step.x, 255.0), ("eps", step.noise, 1.0)] {
         let theirs = numbers(&tensors, name);
         step.tape.input_mut(slot).iter_mut().zip(theirs).for_each(|(x, theirs)| *x = (theirs / unit) as f32);

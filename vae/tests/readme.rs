@@ -21,8 +21,8 @@ fn every_excerpt_in_the_readme_stands_in_the_file_it_names() {
 fn the_tape_in_the_readme_is_the_tape_of_the_default_model() {
     let readme = include_str!("../../README.md");
     let model = vae::checkpoint::Model::new(vae::config::Config::default(), datasets::Size::grey(28, 28));
-    let tape =
-        vae::train::Step::record(&model.vae, &model.params, 128, 1.0, autograd::Precision::Single).tape.to_string();
+    let (objective, precision) = (vae::objective::Objective::default(), autograd::Precision::Single);
+    let tape = vae::train::Step::record(&model.vae, &model.params, 128, &objective, precision).tape.to_string();
     let lines = |text: &str| -> Vec<String> {
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         text.lines().filter(|line| line.starts_with('%')).map(words).collect()

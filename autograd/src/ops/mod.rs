@@ -14,5 +14,5 @@ pub use columns::{Columns, Join};
 pub use elementwise::*;
 pub use linear::Linear;
 pub use matmul::MatMul;
-pub use reduce::{Function3, LogSumExp, RowSum, RowSumOf, RowSumOf3, Softmax, Sum};
-pub use rows::{RepeatRows, Reshape, StopGradient};
+pub use reduce::{ColumnSum, Function3, LogSumExp, RowSum, RowSumOf, RowSumOf3, Softmax, Sum};
+pub use rows::{RepeatRows, Reshape, StopGradient, WeightGradient};

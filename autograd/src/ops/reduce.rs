@@ -139,6 +139,26 @@ impl<T: Real> Op<T, 1> for Sum {
     }
 }
 
+/// `yⱼ = Σᵢ xᵢⱼ`, one row, and so `dxᵢⱼ = dyⱼ`.
+pub struct ColumnSum;
+
+impl<T: Real> Op<T, 1> for ColumnSum {
+    fn shape(&self, [x]: [Shape; 1]) -> Result<Shape, String> {
+        Ok([1, x[1]])
+    }
+    fn forward(&self, [x]: [View<T>; 1], y: ViewMut<T>) {
+        let y = each::slice_mut(y);
+        y.fill(T::zero());
+        reduce::add_column_sums(x, y);
+    }
+    fn backward(&self, _: [View<T>; 1], _: View<T>, dy: ViewMut<T>, [dx]: [Sink<T>; 1]) {
+        dx.add(dy.view());
+    }
+    fn flops(&self, [x]: [Shape; 1]) -> usize {
+        size(x)
+    }
+}
+
 /// `yᵢ = ln Σⱼ exp xᵢⱼ`, and so `dxᵢⱼ = dyᵢ · softmax(xᵢ)ⱼ`.
 pub struct LogSumExp;
 
@@ -234,6 +254,16 @@ impl<'r, T: Real> Var<'r, T> {
         self.row_sum() / self.shape()[1] as f64
     }
 
+    /// `Σᵢ` along each column: a row.
+    pub fn column_sum(self) -> Var<'r, T> {
+        Var::apply(ColumnSum, [self])
+    }
+
+    /// The mean of each column: a row.
+    pub fn column_mean(self) -> Var<'r, T> {
+        self.column_sum() / self.shape()[0] as f64
+    }
+
     /// The sum of all numbers: a scalar.
     pub fn sum(self) -> Var<'r, T> {
         Var::apply(Sum, [self])
@@ -270,6 +300,8 @@ mod tests {
         gradients([[3, 4]], |[x]| x.mean());
         gradients([[3, 4]], |[x]| x.log_sum_exp());
         gradients([[3, 4]], |[x]| x.softmax());
+        gradients([[3, 4]], |[x]| x.column_mean());
+        gradients([[3, 4]], |[x]| x.column_sum() * x);
         gradients([[3, 4], [3, 4]], |[a, b]| Var::apply(RowSumOf(Mul), [a, b]));
         gradients_in(0.5..2.0, [[3, 4], [3, 4]], |[a, b]| Var::apply(RowSumOf(Div), [a, b]));
         gradients([[3, 4]; 3], |[a, b, c]| Var::apply(RowSumOf3(MulAdd), [a, b, c]));
@@ -299,6 +331,7 @@ mod tests {
     fn fused_forms_equal_their_definitions() {
         same([[3, 4]], |[x]| x.log_sum_exp(), |[x]| x.exp().row_sum().ln());
         same([[3, 4], [3, 4]], |[a, b]| Var::apply(RowSumOf(Mul), [a, b]), |[a, b]| (a * b).row_sum());
+        same([[3, 4]], |[x]| x.column_sum().row_sum(), |[x]| x.sum());
         same([[3, 4]; 3], |[a, b, c]| Var::apply(RowSumOf3(MulAdd), [a, b, c]), |[a, b, c]| (a * b + c).row_sum());
         // One row at a time, a softmax is eˣ over a scalar, written with the operators that broadcast a row.
         same(

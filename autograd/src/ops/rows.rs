@@ -51,7 +51,7 @@ impl<T: Real> Op<T, 1> for Reshape {
     }
 }
 
-/// The same numbers, through which no gradient flows back: the one operation that leaves its sink empty.
+/// The same numbers, through which no gradient flows back: with [`WeightGradient`], the operations that leave a sink empty.
 pub struct StopGradient;
 
 impl<T: Real> Op<T, 1> for StopGradient {
@@ -64,11 +64,32 @@ impl<T: Real> Op<T, 1> for StopGradient {
     fn backward(&self, _: [View<T>; 1], _: View<T>, _: ViewMut<T>, _: [Sink<T>; 1]) {}
 }
 
+/// The same numbers `yᵢⱼ = xᵢⱼ`, with a gradient of which each row is weighted: `dxᵢⱼ = wᵢ · dyᵢⱼ`. It is no derivative of
+/// anything; estimators of gradients need it that weigh the path through a sample otherwise than the loss does. None
+/// flows into the weights.
+pub struct WeightGradient;
+
+impl<T: Real> Op<T, 2> for WeightGradient {
+    fn shape(&self, [x, w]: [Shape; 2]) -> Result<Shape, String> {
+        if w == [x[0], 1] {
+            Ok(x)
+        } else {
+            Err(format!("weight_gradient: {w:?} is not a weight for each row of {x:?}"))
+        }
+    }
+    fn forward(&self, [x, _]: [View<T>; 2], mut y: ViewMut<T>) {
+        y.assign(&x);
+    }
+    fn backward(&self, [_, w]: [View<T>; 2], _: View<T>, dy: ViewMut<T>, [dx, _]: [Sink<T>; 2]) {
+        dx.add_map_rows([w], [dy.view()], |[w], [dy]| w * dy);
+    }
+}
+
 impl<'r, T: Real> Var<'r, T> {
     /// Each row `k` times, one below the other.
     #[track_caller]
     pub fn repeat_rows(self, k: usize) -> Var<'r, T> {
-        Var::apply(RepeatRows(k), [self])
+        if k == 1 { self } else { Var::apply(RepeatRows(k), [self]) }
     }
 
     /// The same numbers, row by row, in another shape.
@@ -80,6 +101,12 @@ impl<'r, T: Real> Var<'r, T> {
     /// The same numbers, through which no gradient flows back.
     pub fn stop_gradient(self) -> Var<'r, T> {
         Var::apply(StopGradient, [self])
+    }
+
+    /// The same numbers, with a gradient of which each row is weighted by that of a column.
+    #[track_caller]
+    pub fn weight_gradient(self, weights: Var<'r, T>) -> Var<'r, T> {
+        Var::apply(WeightGradient, [self, weights])
     }
 }
 
@@ -115,6 +142,20 @@ mod tests {
         assert_eq!((tape.scalar(loss), grads.view(w)[[0, 0]]), (9.0, 3.0));
         tape.backward(stopped, &params, &mut grads);
         assert_eq!((tape.scalar(stopped), grads.view(w)[[0, 0]]), (9.0, 0.0));
+    }
+
+    #[test]
+    fn each_row_of_a_gradient_has_its_weight() {
+        let mut params = Params::<f64>::new();
+        let x = params.add("x", array![[3.0, 1.0], [2.0, 5.0]]);
+        let r = Recorder::new(&params);
+        let w = r.input([2, 1]);
+        let (loss, w) = (r.param(x).weight_gradient(w).square().sum().slot(), w.slot());
+        let (mut tape, mut grads) = (r.finish(), Grads::zeros(&params));
+        tape.input_mut(w).assign(&array![[0.5], [-1.0]]);
+        tape.forward(&params);
+        tape.backward(loss, &params, &mut grads);
+        assert_eq!((tape.scalar(loss), grads.view(x)), (39.0, array![[3.0, 1.0], [-4.0, -10.0]].view()));
     }
 
     #[test]

@@ -45,7 +45,8 @@ impl TapeOf {
         };
         let (batch, runs) = (usize::from(self.batch), usize::from(self.runs));
         let profile = on_threads(self.threads.map(usize::from), || {
-            let mut step = Step::record(&model.vae, &model.params, batch, model.config.beta, model.config.precision);
+            let Model { config, vae, params, .. } = &model;
+            let mut step = Step::record(vae, params, batch, &config.objective(), config.precision);
             let mut noise = Purpose::Noise.generator(model.config.seed, 0);
             fill_normal(&mut noise, step.tape.input_mut(step.noise));
             fill_normal(&mut noise, step.tape.input_mut(step.x));

@@ -1,7 +1,7 @@
 //! The approximate posterior.
 
 use autograd::kernels::{Write, each, math};
-use autograd::ops::{Function2, RowSumOf};
+use autograd::ops::{Function2, RowSumOf, Zip};
 use autograd::{Op, Real, Shape, Sink, Var, View, ViewMut};
 
 use super::{Distribution, KlTo, LN_2PI, Reparameterized, StandardNormal};
@@ -13,6 +13,24 @@ pub struct Gaussian<'r, T: Real = f32> {
     pub mean: Var<'r, T>,
     /// `s = ln σ²`, the logarithm of the *variance*, `[batch, dimensions]`
     pub log_var: Var<'r, T>,
+}
+
+impl<'r, T: Real> Gaussian<'r, T> {
+    /// Each row `k` times, one below the other: for `k` samples of each.
+    #[track_caller]
+    pub fn repeat_rows(self, k: usize) -> Self {
+        Gaussian { mean: self.mean.repeat_rows(k), log_var: self.log_var.repeat_rows(k) }
+    }
+
+    /// The same distribution, through whose parameters no gradient flows back.
+    pub fn stop_gradient(self) -> Self {
+        Gaussian { mean: self.mean.stop_gradient(), log_var: self.log_var.stop_gradient() }
+    }
+
+    /// What each dimension adds to `KL(self ‖ N(0, I))`: `[batch, dimensions]`.
+    pub fn kl_terms(&self) -> Var<'r, T> {
+        Var::apply(Zip(KlToStandardNormal), [self.mean, self.log_var])
+    }
 }
 
 impl<'r, T: Real> Distribution<'r, T> for Gaussian<'r, T> {

@@ -100,6 +100,11 @@ impl Family {
         }
     }
 
+    /// Whether the decoder's output is, for each number, the logit of its mean.
+    pub fn is_logit_of_mean(self) -> bool {
+        matches!(self, Family::Bernoulli | Family::Gaussian | Family::GaussianFixed { .. })
+    }
+
     /// How many outputs of the decoder describe an image of so many numbers; the largest number there is if that
     /// overflows.
     pub fn outputs(self, numbers: usize) -> usize {

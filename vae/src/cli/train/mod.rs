@@ -14,6 +14,8 @@ use datasets::{Dataset, Pixels};
 use vae::checkpoint::{Checkpoint, Every, Model};
 use vae::config::Config;
 use vae::distributions::Family;
+use vae::objective::Estimator;
+use vae::schedule::{Schedule, Warmup};
 use vae::train::Trainer;
 use vae::{Error, Result};
 
@@ -61,10 +63,38 @@ pub(crate) struct Train {
     /// Adam's learning rate [default: 0.001]
     #[arg(long, value_name = "X")]
     lr: Option<f64>,
+    /// What becomes of the learning rate: it stays (constant), falls to 0 as half a cosine (cosine), or in eight stages to a
+    /// tenth, of which each is three times as long as the one before (burda) [default: constant]
+    #[arg(long, value_name = "NAME", value_parser = named::<Schedule>(["constant", "cosine", "burda"]))]
+    schedule: Option<Schedule>,
+    /// How slowly Adam's two moments forget [default: 0.9,0.999]
+    #[arg(long, value_name = "X,X", value_parser = two_numbers)]
+    adam_betas: Option<(f64, f64)>,
+    /// What Adam adds to the root of the second moment [default: 1e-8]
+    #[arg(long, value_name = "X")]
+    adam_eps: Option<f64>,
+    /// Shorten gradients whose norm is larger [default: none is]
+    #[arg(long, value_name = "NORM")]
+    clip: Option<f64>,
+    /// What training follows. The evidence lower bound (elbo), or by the score function instead of through samples
+    /// (reinforce). The bound of importance-weighted autoencoders, with --k samples (iwae), or doubly reparameterized, with
+    /// less noise (dreg). Sticking the landing: iwae without the score function, unbiased with one sample (stl) [default: elbo]
+    #[arg(long, value_name = "NAME", value_parser = named::<Estimator>(["elbo", "iwae", "dreg", "stl", "reinforce"]))]
+    objective: Option<Estimator>,
+    /// Samples of q(z|x) for each image in a step [default: 1]
+    #[arg(long, value_name = "K")]
+    k: Option<usize>,
     /// What the KL divergence is multiplied by in the training objective; what is reported is −ELBO, for any β
     /// [default: 1]
     #[arg(long, value_name = "X")]
     beta: Option<f64>,
+    /// Let β rise from 0 over so many epochs (10), or in the first half of each of cycles of so many (cyclical:10)
+    /// [default: β is constant]
+    #[arg(long, value_name = "[cyclical:]EPOCHS")]
+    kl_warmup: Option<Warmup>,
+    /// What the KL of a latent dimension, averaged over a batch, may be without costing more [default: 0]
+    #[arg(long, value_name = "NATS")]
+    free_bits: Option<f64>,
     /// Nonlinearity of the hidden layers [default: relu]
     #[arg(long, value_name = "NAME", value_parser = named::<Activation>(["relu", "tanh", "softplus", "sigmoid"]))]
     activation: Option<Activation>,
@@ -86,6 +116,10 @@ pub(crate) struct Train {
     /// levels are counts [default: gaussian for coloured images, bernoulli for others]
     #[arg(long, value_name = "NAME[:X]")]
     likelihood: Option<Family>,
+    /// Start at the mean image, by the biases of the decoder's output [default: true for black and white pixels, false for
+    /// others]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    init_bias: Option<bool>,
     /// What all randomness is derived from: the same seed gives the same weights, byte for byte [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -118,6 +152,12 @@ fn named<V: std::str::FromStr<Err = String> + Clone + Send + Sync + 'static>(
     names: impl IntoIterator<Item = &'static str>,
 ) -> impl TypedValueParser<Value = V> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<V>())
+}
+
+/// The two numbers of a pair like `0.9,0.999`.
+fn two_numbers(pair: &str) -> std::result::Result<(f64, f64), String> {
+    let numbers = pair.split_once(',').and_then(|(one, two)| Some((one.parse().ok()?, two.parse().ok()?)));
+    numbers.ok_or_else(|| "expected two numbers, as 0.9,0.999".into())
 }
 
 /// The two numbers of a size like `48x64`.
@@ -175,7 +215,8 @@ impl Train {
             if done > 0 && config.epochs == done && of_run.epochs == done {
                 if !self.json {
                     let folder = folder.0.display();
-                    say(&format!("{folder} is finished: {done} of {done} epochs (--epochs makes it longer)"));
+                    let longer = if config.schedule == Schedule::Constant { " (--epochs makes it longer)" } else { "" };
+                    say(&format!("{folder} is finished: {done} of {done} epochs{longer}"));
                 }
                 return Ok(());
             }
@@ -232,13 +273,22 @@ impl Train {
         set(&mut config.hidden, &self.hidden);
         set(&mut config.latent, &self.latent);
         set(&mut config.lr, &self.lr);
+        set(&mut config.schedule, &self.schedule);
+        set(&mut config.adam_betas, &self.adam_betas);
+        set(&mut config.adam_eps, &self.adam_eps);
+        set(&mut config.objective, &self.objective);
+        set(&mut config.k, &self.k);
         set(&mut config.beta, &self.beta);
+        set(&mut config.free_bits, &self.free_bits);
         set(&mut config.activation, &self.activation);
         set(&mut config.weight_decay, &self.weight_decay);
         set(&mut config.precision, &self.precision);
         set(&mut config.binarize, &self.binarize);
         set(&mut config.seed, &self.seed);
         config.likelihood = self.likelihood.or(config.likelihood);
+        config.clip = self.clip.or(config.clip);
+        config.kl_warmup = self.kl_warmup.or(config.kl_warmup);
+        config.init_bias = self.init_bias.or(config.init_bias);
         config.threads = self.threads.or(config.threads);
         config.checkpoint_every = self.checkpoint_every.or(config.checkpoint_every);
         config.limit = self.limit.or(config.limit);
@@ -260,8 +310,8 @@ fn load(config: &mut Config) -> Result<Dataset> {
     if let Some(limit) = config.limit {
         data.train.truncate(limit);
     }
-    config.settle(data.train.size());
+    config.settle(&data.train);
     config.check()?;
-    config.check_size(data.train.size().count())?;
+    config.check_size(&data.train)?;
     Ok(data)
 }

@@ -10,6 +10,8 @@ use vae::config::Config;
 use vae::distributions::{Family, Meaning};
 use vae::evaluate::evaluate;
 use vae::generate;
+use vae::objective::{Estimator, Objective};
+use vae::schedule::{Schedule, Warmup};
 use vae::train::Trainer;
 use vae::{Error, Result};
 
@@ -134,7 +136,7 @@ impl Session<'_> {
 /// What is trained on what, and the head of the table.
 fn introduction(trainer: &Trainer, data: &Dataset) -> String {
     let model = &trainer.model;
-    let Config { binarize, likelihood, batch, lr, beta, precision, seed, .. } = model.config;
+    let Config { binarize, likelihood, batch, lr, precision, seed, .. } = model.config;
     let pixels = match binarize {
         Pixels::Grey if data.train.are_black_and_white() => "black and white",
         Pixels::Grey => "grey levels",
@@ -150,7 +152,10 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
             .to_string(),
         Err(why) => format!("of black and white pixels: {why}"),
     };
-    let objective = if beta == 1.0 { String::new() } else { format!(", objective: reconstruction + {beta} · KL") };
+    let objective = match objective_of(&model.config) {
+        Some(objective) => format!("follow  {objective}\n"),
+        None => String::new(),
+    };
     let products = match precision {
         Precision::Single => String::new(),
         rounded => format!(", products in {rounded}"),
@@ -159,7 +164,7 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
         "model   {architecture}, {count} parameters\n\
          data    {train} training and {test} test images of {size}, {pixels}\n\
          p(x|z)  {family}, {meaning}\n\
-         Adam    learning rate {lr:?}, batch {batch}{objective}{products}, seed {seed}, {threads}{resumed}\n\n\
+         {objective}Adam    learning rate {lr:?}{schedule}, batch {batch}{products}, seed {seed}, {threads}{resumed}\n\n\
          nats per example           train                            test\n\
          epoch       loss = reconstruction +     KL      loss = reconstruction +     KL   seconds  images/s",
         architecture = model.config.architecture(model.size.count()),
@@ -167,6 +172,10 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
         train = thousands(data.train.len()),
         test = thousands(data.test.len()),
         size = model.size,
+        schedule = match model.config.schedule {
+            Schedule::Constant => String::new(),
+            other => format!(" ({other})"),
+        },
         threads = match rayon::current_num_threads() {
             1 => "1 thread".to_string(),
             n => format!("{n} threads"),
@@ -177,6 +186,24 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
                 format!("\nresumed in epoch {} after step {}", trainer.progress().epoch + 1, thousands(step as usize)),
         },
     )
+}
+
+/// What is minimized, where it is not −ELBO.
+fn objective_of(config: &Config) -> Option<String> {
+    let Config { objective, k, beta, kl_warmup, free_bits, .. } = *config;
+    let samples = if k == 1 { String::new() } else { format!(", {k} samples of each image") };
+    let kl = if free_bits > 0.0 { format!("at least {free_bits} a dimension of KL") } else { "KL".into() };
+    let warmup = match kl_warmup {
+        Some(Warmup::Linear { epochs }) => format!(", rising from 0 over {epochs} epochs"),
+        Some(Warmup::Cyclical { epochs }) => format!(", rising from 0 in the first half of each {epochs} epochs"),
+        None => String::new(),
+    };
+    let weight = if config.objective().weighted { format!(", β = {beta}{warmup}") } else { String::new() };
+    let what = match objective {
+        Estimator::Elbo => format!("reconstruction + β · {kl}"),
+        _ => format!("−{}, {objective}", objective.bound(k)),
+    };
+    (config.objective() != Objective::default()).then(|| what + &samples + &weight)
 }
 
 /// A bar with rate and remaining time, on standard error; it hides itself where that is no terminal.
