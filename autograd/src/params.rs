@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
+use crate::kernels::{Write, each};
 use crate::matrix::{ALIGNMENT, Buffer, Shape, View, ViewMut, size, view, view_mut};
 use crate::real::Real;
 
@@ -139,6 +140,17 @@ impl<T: Real> Grads<T> {
         Grads { flat: Buffer::zeros(params.flat.len()), layout: params.layout.clone() }
     }
 
+    /// Adds another gradient of the same parameters.
+    ///
+    /// # Panics
+    /// If it is one of others.
+    pub fn add(&mut self, other: &Self) {
+        assert!(self.layout == other.layout, "gradients of other parameters");
+        let column = |n| [n, 1];
+        let other = view(&other.flat, column(other.flat.len()));
+        each::map([other], Write::Add, view_mut(&mut self.flat, column(other.len())), |[g]| g);
+    }
+
     /// The gradient of one parameter.
     pub fn view(&self, param: Param) -> View<'_, T> {
         view(&self.flat[self.layout.range(param)], self.layout.shape(param))
@@ -149,6 +161,17 @@ impl<T: Real> Grads<T> {
 mod tests {
     use super::*;
     use ndarray::array;
+
+    #[test]
+    fn gradients_add_up() {
+        let mut params = Params::<f64>::new();
+        let p = params.add("p", array![[1.0, 2.0, 3.0]]);
+        let [mut one, mut two] = [(); 2].map(|()| Grads::zeros(&params));
+        one.flat[..3].copy_from_slice(&[1.0, 2.0, 3.0]);
+        two.flat[..3].copy_from_slice(&[10.0, 0.0, -3.0]);
+        one.add(&two);
+        assert_eq!(one.view(p), array![[11.0, 2.0, 0.0]]);
+    }
 
     #[test]
     fn parameters_keep_their_values_as_more_are_added_and_start_on_boundaries() {

@@ -48,7 +48,7 @@ impl<T: Real> Tape<T> {
                 self.forward_one(i, params);
                 forward.push(start.elapsed().as_secs_f64());
             }
-            for i in self.start_backward(loss) {
+            for i in self.start_backward(loss, T::one()) {
                 let start = Instant::now();
                 self.backward_one(i, params, &mut grads);
                 seconds[i][1].push(start.elapsed().as_secs_f64());

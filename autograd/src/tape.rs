@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::kernels::Write;
 use crate::matrix::{Buffer, Shape, View, ViewMut, size, view, view_mut};
 use crate::op::{Past, Recorded};
 use crate::params::{Grads, Layout, Param, Params};
@@ -159,9 +160,21 @@ impl<T: Real> Tape<T> {
     /// If the loss is not a scalar computed on this tape, or a layout differs.
     #[track_caller]
     pub fn backward(&mut self, loss: Slot, params: &Params<T>, grads: &mut Grads<T>) {
+        self.backward_of(loss, T::one(), Write::Set, params, grads);
+    }
+
+    /// As [`backward`](Tape::backward), of a loss that is a part of another: `dloss` is the whole one's derivative with
+    /// respect to it. With [`Write::Add`] the result is added to what `grads` holds.
+    ///
+    /// # Panics
+    /// As those of [`backward`](Tape::backward).
+    #[track_caller]
+    pub fn backward_of(&mut self, loss: Slot, dloss: T, write: Write, params: &Params<T>, grads: &mut Grads<T>) {
         self.assert_layout(&params.layout);
         self.assert_layout(&grads.layout);
-        for i in self.start_backward(loss) {
+        let lines = self.start_backward(loss, dloss);
+        self.written_params.fill(write == Write::Add);
+        for i in lines {
             self.backward_one(i, params, grads);
         }
         for (param, &written) in self.layout.params().zip(&self.written_params) {
@@ -171,9 +184,9 @@ impl<T: Real> Tape<T> {
         }
     }
 
-    /// Sets `∂loss/∂loss = 1`, and returns the lines to go through, last first.
+    /// Sets the derivative with respect to the loss, and returns the lines to go through, last first.
     #[track_caller]
-    pub(crate) fn start_backward(&mut self, loss: Slot) -> impl Iterator<Item = usize> + use<T> {
+    pub(crate) fn start_backward(&mut self, loss: Slot, dloss: T) -> impl Iterator<Item = usize> + use<T> {
         let Slot::Node(loss) = loss else { panic!("{loss} is a parameter, not a loss computed on this tape") };
         assert_eq!(self.nodes[loss].shape, [1, 1], "%{loss} is not a scalar");
         if self.dvalues.is_empty() {
@@ -181,7 +194,7 @@ impl<T: Real> Tape<T> {
         }
         self.written.fill(false);
         self.written_params.fill(false);
-        self.dvalues[self.places[loss].start] = T::one();
+        self.dvalues[self.places[loss].start] = dloss;
         self.written[loss] = true;
         (0..=loss).rev()
     }
@@ -219,7 +232,7 @@ impl<T: Real> Tape<T> {
         if let Some(i) = (0..self.nodes.len()).find(|&i| bad(self.value(Slot::Node(i)))) {
             return Some(format!("the value of {}", self.line(i)));
         }
-        for i in self.start_backward(loss) {
+        for i in self.start_backward(loss, T::one()) {
             self.backward_one(i, params, grads);
             let Some(op) = &self.nodes[i].op else { continue };
             let bad_gradient = op.args().iter().any(|&x| match x {
@@ -340,6 +353,22 @@ mod tests {
         tape.feed(total, weight);
         tape.backward(loss, &params, &mut grads);
         assert_eq!(grads.view(w), array![[7.0, 7.0]]);
+    }
+
+    #[test]
+    fn parts_of_a_loss_add_up() {
+        let (params, w) = one_param(array![[2.0, 5.0]]);
+        let r = Recorder::new(&params);
+        let (first, second) = (r.param(w).square().sum(), (r.param(w) * 3.0).sum());
+        let whole = (first * 0.25 + second * 4.0).slot();
+        let parts = [(first.slot(), 0.25, Write::Set), (second.slot(), 4.0, Write::Add)];
+        let mut tape = r.finish();
+        let [mut grads, mut sum] = [(); 2].map(|()| Grads::zeros(&params));
+        tape.forward(&params);
+        tape.backward(whole, &params, &mut grads);
+        sum.flat.fill(f64::NAN);
+        parts.into_iter().for_each(|(loss, dloss, write)| tape.backward_of(loss, dloss, write, &params, &mut sum));
+        assert_eq!(grads.view(w), sum.view(w));
     }
 
     #[test]

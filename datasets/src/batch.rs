@@ -29,6 +29,15 @@ impl<'a> Batch<'a> {
         self.indices
     }
 
+    /// Some of them.
+    ///
+    /// # Panics
+    /// If there are none, or not so many.
+    pub fn part(self, images: std::ops::Range<usize>) -> Self {
+        assert!(!images.is_empty(), "a batch is never empty");
+        Self { images: self.images, indices: &self.indices[images] }
+    }
+
     /// The images' labels, in the order of this batch.
     pub fn labels(&self) -> impl ExactSizeIterator<Item = u8> + use<'a> {
         let images = self.images;

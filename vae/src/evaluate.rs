@@ -35,7 +35,7 @@ pub fn evaluate(model: &Model, images: &Images) -> Evaluation {
     let mut noise = Purpose::EvaluationNoise.generator(config.seed, 0);
     let mut pixel_noise = Purpose::EvaluationBinarize.generator(config.seed, 0);
     let mut steps = Steps::default();
-    let mut sums = Sums::default();
+    let mut sums = vec![];
     let mut dimensions = vec![Dimension::default(); config.latent];
     for batch in &images.in_order(vae.images_per_pass(params)) {
         let step =
@@ -43,7 +43,7 @@ pub fn evaluate(model: &Model, images: &Images) -> Evaluation {
         batch.write_to(config.binarize, &mut pixel_noise, step.tape.input_mut(step.x));
         fill_normal(&mut noise, step.tape.input_mut(step.noise));
         step.tape.forward(params);
-        sums.add(step);
+        sums.push(Sums::of(step));
         let [mean, log_var] = step.posterior.map(|slot| step.tape.value(slot));
         for (mean, log_var) in mean.rows().into_iter().zip(log_var.rows()) {
             for (d, (&mean, &log_var)) in dimensions.iter_mut().zip(mean.iter().zip(log_var)) {
@@ -53,7 +53,7 @@ pub fn evaluate(model: &Model, images: &Images) -> Evaluation {
     }
     let n = images.len() as f64;
     Evaluation {
-        losses: sums.mean(),
+        losses: sums.into_iter().sum::<Sums>().mean(),
         kl_per_dimension: dimensions.iter().map(|d| d.kl / n).collect(),
         active_units: dimensions.iter().filter(|d| d.variance_of_mean(n) > ACTIVE).count(),
     }

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use autograd::kernels::parallel;
 use autograd::{Recorder, Slot, Tape};
 use datasets::Images;
 use ndarray::ArrayView1;
@@ -58,7 +59,8 @@ pub fn log_likelihood(model: &Model, images: &Images, k: usize, progress: impl F
         .map_init(
             || Sampler::new(model, k),
             |sampler, i| {
-                let weights = sampler.weigh(model, i as u64, x.row(i), [mean.row(i), log_var.row(i)]);
+                let q = [mean.row(i), log_var.row(i)];
+                let weights = parallel::alone(|| sampler.weigh(model, i as u64, x.row(i), q));
                 progress();
                 weights
             },

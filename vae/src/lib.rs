@@ -6,6 +6,7 @@
 //! | [`distributions`] | densities, samples and divergences, each with its fused operation and definition    |
 //! | [`models`]        | layers and distributions put together                                               |
 //! | [`objective`]     | bounds of `log p(x)`, and estimators of their gradients                             |
+//! | [`gradient`]      | the gradient of a batch, in parts                                                   |
 //! | [`optim`]         | Adam                                                                                |
 //! | [`schedule`]      | what changes as training goes on                                                    |
 //! | [`noise`]         | randomness as a function of (seed, purpose, step)                                   |
@@ -53,6 +54,7 @@ mod error;
 pub mod evaluate;
 pub mod files;
 pub mod generate;
+pub mod gradient;
 pub mod importance;
 pub mod layers;
 pub mod models;

@@ -74,6 +74,11 @@ pub struct Bound<'r, T: Real = f32> {
 }
 
 impl Objective {
+    /// Whether what an image costs depends on the other images of its batch.
+    pub fn couples_images(&self) -> bool {
+        self.free_bits > 0.0 || self.estimator == Estimator::Reinforce && self.k == 1
+    }
+
     /// Records the objective for images `x`, `[batch, pixels]`, and standard normal `noise`, `[batch · k, latent]`.
     ///
     /// # Panics
@@ -285,7 +290,7 @@ mod tests {
         for objective in elbo.into_iter().chain(iwae).chain([free]).chain(weighted) {
             let mut played = Played::new(objective);
             let gradient = played.gradient(5).to_vec();
-            for i in 0..played.params.flat.len() {
+            for (i, gradient) in gradient.into_iter().enumerate() {
                 let (theta, h) = (played.params.flat[i], 1e-5);
                 let [above, below] = [theta + h, theta - h].map(|theta| {
                     played.params.flat[i] = theta;
@@ -293,7 +298,7 @@ mod tests {
                 });
                 played.params.flat[i] = theta;
                 let difference = (above - below) / (2.0 * h);
-                assert!((gradient[i] - difference).abs() < 1e-7, "{objective:?}: {} {difference}", gradient[i]);
+                assert!((gradient - difference).abs() < 1e-7, "{objective:?}: {gradient} {difference}");
             }
         }
     }

@@ -51,7 +51,8 @@ impl<T: Real> Adam<T> {
         let (correct1, correct2) = (1.0 - self.beta1.powi(self.t), 1.0 - self.beta2.powi(self.t));
         let keep = T::of(1.0 - self.lr * self.weight_decay);
         let (gain1, beta2, gain2) = (T::of(1.0 - self.beta1), T::of(self.beta2), T::of(1.0 - self.beta2));
-        let (rate, root, epsilon) = (T::of(self.lr / correct1), T::of(correct2.sqrt()), T::of(self.epsilon));
+        let (rate, epsilon) = (T::of(self.lr / correct1), T::of(self.epsilon));
+        let inverse_root = T::of(correct2.sqrt().recip());
 
         let parameters = params.flat.par_chunks_mut(CHUNK).zip(grads.flat.par_chunks(CHUNK));
         let moments = self.m.par_chunks_mut(CHUNK).zip(self.v.par_chunks_mut(CHUNK));
@@ -63,7 +64,7 @@ impl<T: Real> Adam<T> {
                     for i in 0..theta.len() {
                         m[i] = flush(m[i] + gain1 * (g[i] - m[i]));
                         v[i] = flush(v[i] * beta2 + gain2 * g[i] * g[i]);
-                        theta[i] = theta[i] * keep - rate * m[i] / (v[i].sqrt() / root + epsilon);
+                        theta[i] = theta[i] * keep - rate * m[i] / (v[i].sqrt() * inverse_root + epsilon);
                     }
                 },
             );

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use autograd::kernels::{parallel, reduce};
+use autograd::kernels::{Write, parallel, reduce};
 use autograd::{Grads, Params, Precision, Recorder, Slot, Tape, Var};
 use datasets::{Batches, Images};
 use rayon::prelude::*;
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{Checkpoint, Model, Progress};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::gradient::{Gradient, Of};
 use crate::models::Vae;
-use crate::noise::{Purpose, fill_normal};
 use crate::objective::Objective;
 use crate::optim::{Adam, clip};
 
@@ -43,15 +43,17 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Adds the columns that a forward pass has left on the tape.
-    pub fn add(&mut self, step: &Step) {
+    /// Those of the columns that a forward pass has left on the tape.
+    pub fn of(step: &Step) -> Sums {
         let total = |slot: Slot| step.tape.value(slot).iter().map(|&x| f64::from(x)).sum::<f64>();
         let images = step.tape.value(step.kl).nrows();
         let samples = step.tape.value(step.reconstruction).nrows() / images;
-        self.reconstruction += total(step.reconstruction) / samples as f64;
-        self.kl += total(step.kl);
-        self.objective += f64::from(step.tape.scalar(step.value)) * images as f64;
-        self.images += images;
+        Sums {
+            reconstruction: total(step.reconstruction) / samples as f64,
+            kl: total(step.kl),
+            objective: f64::from(step.tape.scalar(step.value)) * images as f64,
+            images,
+        }
     }
 
     /// The means; those of the objective are left out.
@@ -61,9 +63,25 @@ impl Sums {
         Losses { loss: reconstruction + kl, reconstruction, kl, objective: None }
     }
 
+    /// Whether there is no NaN and no infinity.
+    fn are_finite(&self) -> bool {
+        [self.reconstruction, self.kl, self.objective].iter().all(|sum| sum.is_finite())
+    }
+
     /// The mean of the training objective.
     pub fn mean_objective(&self) -> f64 {
         self.objective / self.images as f64
+    }
+}
+
+impl std::iter::Sum for Sums {
+    fn sum<I: Iterator<Item = Sums>>(sums: I) -> Sums {
+        sums.fold(Sums::default(), |a, b| Sums {
+            reconstruction: a.reconstruction + b.reconstruction,
+            kl: a.kl + b.kl,
+            objective: a.objective + b.objective,
+            images: a.images + b.images,
+        })
     }
 }
 
@@ -107,10 +125,15 @@ impl Step {
 
     /// The estimate of the objective's gradient, from the values of the last forward pass.
     pub fn backward(&mut self, params: &Params, grads: &mut Grads) {
+        self.backward_of(1.0, Write::Set, params, grads);
+    }
+
+    /// The same of a part of a batch that is this share of it; with [`Write::Add`] it is added to that of other parts.
+    pub fn backward_of(&mut self, share: f32, write: Write, params: &Params, grads: &mut Grads) {
         if let Some([weights, normalized]) = self.feed {
             self.tape.feed(normalized, weights);
         }
-        self.tape.backward(self.loss, params, grads);
+        self.tape.backward_of(self.loss, share, write, params, grads);
     }
 }
 
@@ -141,7 +164,7 @@ pub struct Trainer<'d> {
     images: &'d Images,
     batches: Batches<'d>,
     grads: Grads,
-    steps: Steps,
+    gradient: Gradient,
 }
 
 impl<'d> Trainer<'d> {
@@ -165,7 +188,7 @@ impl<'d> Trainer<'d> {
         adam = Adam { weight_decay, epsilon: adam_eps, beta1: adam_betas.0, beta2: adam_betas.1, ..adam };
         let grads = Grads::zeros(&model.params);
         let batches = images.batches(model.config.batch, model.config.seed, progress.epoch);
-        Trainer { model, adam, progress, images, batches, grads, steps: Steps::default() }
+        Trainer { model, adam, progress, images, batches, grads, gradient: Gradient::default() }
     }
 
     /// How far training has come.
@@ -187,24 +210,15 @@ impl<'d> Trainer<'d> {
     /// [`Error::Diverged`] if the loss or a gradient is not finite, before the update they lead to.
     pub fn step(&mut self) -> Result<Option<usize>> {
         let start = Instant::now();
-        let Some(images) = self.batches.iter().nth(self.progress.batch) else { return Ok(None) };
+        let Some(batch) = self.batches.iter().nth(self.progress.batch) else { return Ok(None) };
         let Model { config, vae, params, size } = &mut self.model;
-        let &mut Config { precision, seed, binarize, .. } = config;
         let Progress { epoch, step: t, .. } = self.progress;
         let steps_per_epoch = self.images.len().div_ceil(config.batch) as u64;
-        let objective = config.objective();
-        let step = self.steps.of(images.len(), || Step::record(vae, params, images.len(), &objective, precision));
-        if let Some(slot) = step.beta {
-            let warmup = config.kl_warmup.map_or(1.0, |warmup| warmup.factor(t, steps_per_epoch));
-            step.tape.input_mut(slot).fill((config.beta * warmup) as f32);
-        }
-        images.write_to(binarize, &mut Purpose::Binarize.generator(seed, t), step.tape.input_mut(step.x));
-        fill_normal(&mut Purpose::Noise.generator(seed, t), step.tape.input_mut(step.noise));
-
-        step.tape.forward(params);
-        step.backward(params, &mut self.grads);
-        if !step.tape.scalar(step.loss).is_finite() || !all_finite(&self.grads.flat) {
-            let what = what_diverged(step, params, &mut self.grads);
+        let beta = config.beta * config.kl_warmup.map_or(1.0, |warmup| warmup.factor(t, steps_per_epoch));
+        let of = Of { vae, params, config, batch, step: t, beta };
+        let sums = self.gradient.compute(&of, &mut self.grads);
+        if !sums.are_finite() || !all_finite(&self.grads.flat) {
+            let what = self.gradient.what_diverged(&of, &mut self.grads);
             return Err(Error::Diverged { epoch: epoch + 1, step: t + 1, what });
         }
         let optimum = vae.likelihood.optimum(size.count(), params, &self.grads, t + 1);
@@ -219,9 +233,9 @@ impl<'d> Trainer<'d> {
 
         self.progress.step += 1;
         self.progress.batch += 1;
-        self.progress.sums.add(step);
+        self.progress.sums = [self.progress.sums, sums].into_iter().sum();
         self.progress.seconds += start.elapsed().as_secs_f64();
-        Ok(Some(images.len()))
+        Ok(Some(batch.len()))
     }
 
     /// The mean loss of the epoch so far, each image's taken before the update it led to.
@@ -253,19 +267,6 @@ impl<'d> Trainer<'d> {
     pub fn epoch(&mut self) -> Result<Losses> {
         while self.step()?.is_some() {}
         self.finish_epoch()
-    }
-}
-
-/// What is not finite, and who is to blame.
-fn what_diverged(step: &mut Step, params: &Params, grads: &mut Grads) -> String {
-    let loss = step.tape.scalar(step.loss);
-    let what = match loss.is_finite() {
-        true => "a gradient is not finite".to_string(),
-        false => format!("the loss is {loss}"),
-    };
-    match step.tape.first_non_finite(step.loss, params, grads) {
-        Some(culprit) => format!("{what}; the first thing that is not finite is {culprit}"),
-        None => what,
     }
 }
 

@@ -257,6 +257,12 @@ pub fn sigmoid<T: Real>(x: T) -> T {
     numerator / (T::one() + e)
 }
 
+/// `e^−|x|`, from 0 to 1: what [`sigmoid`] and [`softplus`] are made of.
+#[inline(always)]
+pub fn exp_minus_abs<T: Real>(x: T) -> T {
+    exp_minus(x)
+}
+
 /// `ln(1 + eˣ) = max(x, 0) + ln(1 + e)` with `e = e^−|x|`, which never overflows.
 ///
 /// Error: 1.72 ulp in `f32`, 1.65 in `f64`.

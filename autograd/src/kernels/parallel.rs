@@ -1,6 +1,7 @@
 //! How work is divided among threads: by the problem, never by the number of threads, so that a result has the same
 //! bits on every machine. (A product of matrices may be left whole for one thread: its bits do not depend on the cut.)
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,11 +12,35 @@ use rayon::{ThreadPoolBuildError, ThreadPoolBuilder, Yield};
 /// (a batch of latent codes has 2,560 numbers) are left to one.
 pub const CHUNK: usize = 1 << 13;
 
+thread_local! {
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` on this thread alone: what would be handed out is not, until it is done.
+///
+/// Where there is enough work that needs no other thread – parts of a batch, images – whole pieces of it are faster than shared
+/// ones: nobody waits, and what a thread has in its caches is its own.
+pub fn alone<R>(work: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ALONE.set(self.0);
+        }
+    }
+    let _before = Restore(ALONE.replace(true));
+    work()
+}
+
+/// How many threads there are to share work with, this one included.
+pub fn threads() -> usize {
+    if ALONE.get() { 1 } else { rayon::current_num_threads() }
+}
+
 /// Calls `work(first, rows)` on pieces of a row-major matrix: `rows` is a run of whole rows of `y`, each `width`
 /// numbers long, and `first` the index of the first of them. `cost` is how many numbers one row takes to compute.
 pub fn rows<T: Send>(y: &mut [T], width: usize, cost: usize, work: impl Fn(usize, &mut [T]) + Sync) {
     let height = y.len() / width.max(1);
-    if height * cost <= 2 * CHUNK {
+    if height * cost <= 2 * CHUNK || threads() == 1 {
         return work(0, y);
     }
     let rows_per_chunk = (CHUNK / cost).max(1);
@@ -94,6 +119,21 @@ mod tests {
             });
             assert_eq!(sum.unwrap(), 499_500);
         }
+    }
+
+    #[test]
+    fn nothing_is_handed_out_by_a_thread_that_works_alone() {
+        let of_threads = || {
+            let mut threads = vec![None; 100 * CHUNK];
+            rows(&mut threads, 1, 1, |_, piece| piece.fill(rayon::current_thread_index()));
+            threads.dedup();
+            (threads.len(), super::threads())
+        };
+        team(Some(2), || {
+            assert_eq!(alone(|| (of_threads(), alone(of_threads))), ((1, 1), (1, 1)));
+            assert_eq!(super::threads(), 2, "and afterwards it does share");
+        })
+        .unwrap();
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use bernoulli::{Bernoulli, BernoulliLogProb};
 pub use categorical::{Categorical, CategoricalLogProb};
 pub use continuous_bernoulli::{ContinuousBernoulli, ContinuousBernoulliLogProb};
 pub use discretized_logistic::{DiscretizedLogistic, DiscretizedLogisticLogProb};
-pub use gaussian::{Gaussian, KlToStandardNormal, Sample};
+pub use gaussian::{Gaussian, GaussianLogProb, KlToStandardNormal, Sample};
 pub use gaussian_fixed::GaussianFixed;
 pub use gaussian_per_pixel::{GaussianPerPixel, GaussianPerPixelLogProb};
 pub use gaussian_pixels::{GaussianPixels, SquaredErrorOfLogit};

@@ -11,7 +11,7 @@ pub struct StandardNormal;
 impl<'r, T: Real> Distribution<'r, T> for StandardNormal {
     /// `log p(z) = −½ Σⱼ (zⱼ² + ln 2π)`
     fn log_prob(&self, z: Var<'r, T>) -> Var<'r, T> {
-        (z.square() + LN_2PI).row_sum() * -0.5
+        z.square().row_sum() * -0.5 - 0.5 * LN_2PI * z.shape()[1] as f64
     }
 }
 

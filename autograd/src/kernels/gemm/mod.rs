@@ -16,6 +16,7 @@ use arrayvec::ArrayVec;
 use ndarray::{Array2, Axis};
 
 use super::Write;
+use super::parallel::threads;
 use super::simd::Isa;
 use crate::matrix::{View, ViewMut};
 use crate::{Activation, Precision, Real};
@@ -224,7 +225,7 @@ impl<T: Real> Part<'_, T> {
         let half = |n: usize, unit: usize| (n / 2).next_multiple_of(unit);
         // The cut does not show in the bits. One thread has nobody to hand a piece to, and reads whole rows of B faster
         // than halves: 1.3 times where a batch is one row.
-        let piece = match rayon::current_num_threads() {
+        let piece = match threads() {
             1 => usize::MAX,
             _ if self.thin => THIN_PIECE,
             _ => PIECE,
@@ -263,7 +264,7 @@ impl<T: Real> Part<'_, T> {
 /// Packs a block of `A`, in halves of whole strips.
 fn pack_parallel<T: Real>(isa: Isa, precision: Precision, a: Operand<T>, m: usize, steps: usize, block: &mut [T]) {
     let [mr, _] = T::tile(isa);
-    if m * steps <= PACK_PIECE || m <= 2 * mr || rayon::current_num_threads() == 1 {
+    if m * steps <= PACK_PIECE || m <= 2 * mr || threads() == 1 {
         return T::pack(isa, precision, a, m, steps, block);
     }
     let half = (m / 2).next_multiple_of(mr);
