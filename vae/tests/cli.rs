@@ -164,7 +164,7 @@ fn a_model_holds_what_determines_it_and_no_path_thread_or_time() {
     let entries = metadata.metadata().as_ref().unwrap();
     assert_eq!(entries.keys().collect::<Vec<_>>(), ["vae"]);
     let settings = entries["vae"].lines().filter_map(|line| Some(line.split_once(" = ")?.0)).collect::<Vec<_>>();
-    let expected = "format height width channels epochs batch hidden latent activation lr beta weight_decay precision binarize likelihood seed";
+    let expected = "format height width channels epochs batch hidden latent activation lr schedule adam_betas adam_eps objective k beta free_bits weight_decay precision binarize likelihood init_bias seed";
     assert_eq!(settings.join(" "), expected);
 }
 
