@@ -142,7 +142,8 @@ impl<T: Real> Recorder<T> {
     fn push(&self, op: Option<Box<dyn crate::op::Recorded<T>>>, shape: Shape) -> Var<'_, T> {
         assert!(size(shape) > 0, "an empty matrix: {shape:?}");
         let mut nodes = self.nodes.borrow_mut();
-        let needs_gradient = op.as_ref().is_some_and(|op| op.args().iter().any(|&x| needs_gradient(&nodes, &self.learned, x)));
+        let needs_gradient =
+            op.as_ref().is_some_and(|op| op.args().iter().any(|&x| needs_gradient(&nodes, &self.learned, x)));
         nodes.push(Node { op, shape, needs_gradient });
         Var { recorder: self, slot: Slot::Node(nodes.len() - 1) }
     }

@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use vae::Result;
 use vae::checkpoint::Model;
+use vae::evaluate::importance::{Estimate, log_likelihood};
 use vae::evaluate::{Evaluation, evaluate};
-use vae::importance::{Estimate, log_likelihood};
 
 use super::folder::RunFolder;
 use super::on_threads;
