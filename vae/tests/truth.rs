@@ -14,7 +14,7 @@ use vae::optim::Adam;
 const WIDTH: usize = 5;
 const LATENT: usize = 2;
 
-const STEPS: usize = 2000;
+const STEPS: usize = 3000;
 
 /// The eigenvalues of a symmetric matrix, largest first, by Jacobi's rotations.
 fn eigenvalues(mut a: Array2<f64>) -> Vec<f64> {
@@ -51,7 +51,7 @@ fn best_log_likelihood(x: &Array2<f64>) -> f64 {
 #[test]
 fn a_trained_linear_vae_reaches_the_likelihood_of_probabilistic_pca_from_below() {
     let mut rng = generator(3, "test", 0);
-    let n = 100;
+    let n = 200;
     let mut normal = |shape| Array2::from_shape_simple_fn(shape, || Normal.sample(&mut rng));
     let weights = array![[1.5, -0.7, 0.3, 0.9, 0.1], [0.2, 0.8, -1.1, 0.4, 0.6]];
     let x: Array2<f64> = normal((n, LATENT)).dot(&weights) + normal((n, WIDTH)) * 0.5 + 1.0;
