@@ -72,7 +72,7 @@ impl<T: Real> Tape<T> {
             Slot::Node(i) => self.nodes[i].shape,
             Slot::Param(p) => self.layout.shape(p),
         };
-        let needed = |slot| needs_gradient(&self.nodes, slot);
+        let needed = |slot| needs_gradient(&self.nodes, &self.learned, slot);
         let sizes = |only_needed: bool| -> usize {
             op.args().iter().filter(|&&x| !only_needed || needed(x)).map(|&x| size(shape(x))).sum()
         };

@@ -39,6 +39,8 @@ pub struct Recorder<T: Real = f32> {
     nodes: RefCell<Vec<Node<T>>>,
     layout: Arc<Layout>,
     precision: Precision,
+    /// Of each parameter, whether its gradient is wanted.
+    learned: Vec<bool>,
 }
 
 /// A matrix that will exist when the tape is played. It borrows the recorder, so it cannot outlive the recording:
@@ -65,7 +67,17 @@ impl<T: Real> fmt::Debug for Var<'_, T> {
 impl<T: Real> Recorder<T> {
     /// A recording that may use these parameters: their shapes, not their numbers.
     pub fn new(params: &Params<T>) -> Self {
-        Recorder { nodes: RefCell::default(), layout: params.layout.clone(), precision: Precision::Single }
+        let (layout, learned) = (params.layout.clone(), vec![true; params.layout.params().count()]);
+        Recorder { nodes: RefCell::default(), layout, precision: Precision::Single, learned }
+    }
+
+    /// The same, in which all parameters but these are constants: the backward pass computes nothing for them, and leaves
+    /// 0. It is to be set before anything is recorded.
+    ///
+    /// So the gradient with respect to what is no weight at all, such as a latent code, costs no more than it has to.
+    pub fn learning_only(self, params: &[Param]) -> Self {
+        let learned = self.layout.params().map(|p| params.contains(&p)).collect();
+        Recorder { learned, ..self }
     }
 
     /// The same, whose products will have this precision, forward and backward: [`linear`](Var::linear) and
@@ -116,7 +128,7 @@ impl<T: Real> Recorder<T> {
                 Place { start, shape: node.shape }
             })
             .collect();
-        Tape::new(nodes, places, next, self.layout)
+        Tape::new(nodes, places, next, self.layout, self.learned)
     }
 
     fn shape(&self, slot: Slot) -> Shape {
@@ -130,7 +142,8 @@ impl<T: Real> Recorder<T> {
     fn push(&self, op: Option<Box<dyn crate::op::Recorded<T>>>, shape: Shape) -> Var<'_, T> {
         assert!(size(shape) > 0, "an empty matrix: {shape:?}");
         let mut nodes = self.nodes.borrow_mut();
-        let needs_gradient = op.as_ref().is_some_and(|op| op.args().iter().any(|&x| needs_gradient(&nodes, x)));
+        let needs_gradient =
+            op.as_ref().is_some_and(|op| op.args().iter().any(|&x| needs_gradient(&nodes, &self.learned, x)));
         nodes.push(Node { op, shape, needs_gradient });
         Var { recorder: self, slot: Slot::Node(nodes.len() - 1) }
     }

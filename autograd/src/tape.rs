@@ -75,10 +75,18 @@ pub struct Tape<T: Real = f32> {
     /// Whether a gradient arrived in this pass, per node and per parameter.
     written: Vec<bool>,
     written_params: Vec<bool>,
+    /// Of each parameter, whether its gradient is wanted.
+    pub(crate) learned: Vec<bool>,
 }
 
 impl<T: Real> Tape<T> {
-    pub(crate) fn new(nodes: Vec<Node<T>>, places: Vec<Place>, len: usize, layout: Arc<Layout>) -> Self {
+    pub(crate) fn new(
+        nodes: Vec<Node<T>>,
+        places: Vec<Place>,
+        len: usize,
+        layout: Arc<Layout>,
+        learned: Vec<bool>,
+    ) -> Self {
         Tape {
             written: vec![false; nodes.len()],
             written_params: vec![false; layout.params().count()],
@@ -87,6 +95,7 @@ impl<T: Real> Tape<T> {
             nodes,
             places,
             layout,
+            learned,
         }
     }
 
@@ -217,7 +226,7 @@ impl<T: Real> Tape<T> {
         let dy = view_mut(&mut present[..size(*shape)], *shape);
         let (written, written_params) = (&mut self.written[..], &mut self.written_params[..]);
         let past = Past { places: &self.places, dvalues, grads, written, written_params };
-        op.backward(&values, values.get(Slot::Node(i)), dy, past, &|x| needs_gradient(&self.nodes, x));
+        op.backward(&values, values.get(Slot::Node(i)), dy, past, &|x| needs_gradient(&self.nodes, &self.learned, x));
     }
 
     /// The first thing that is NaN or infinite: a parameter, an input, the value of an operation, or – going through
@@ -279,10 +288,10 @@ impl<T: Real> Tape<T> {
     }
 }
 
-pub(crate) fn needs_gradient<T: Real>(nodes: &[Node<T>], slot: Slot) -> bool {
+pub(crate) fn needs_gradient<T: Real>(nodes: &[Node<T>], learned: &[bool], slot: Slot) -> bool {
     match slot {
         Slot::Node(i) => nodes[i].needs_gradient,
-        Slot::Param(_) => true,
+        Slot::Param(Param(i)) => learned[i],
     }
 }
 
@@ -384,6 +393,23 @@ mod tests {
         tape.forward(&params);
         tape.backward(loss, &params, &mut grads);
         assert_eq!((grads.view(used)[[0, 0]], grads.view(unused)[[0, 0]]), (1.0, 0.0));
+    }
+
+    #[test]
+    fn a_parameter_that_is_not_learned_gets_zero_and_the_others_what_they_get_otherwise() {
+        let mut params = Params::<f64>::new();
+        let w = params.add("w", array![[2.0, -1.0], [0.5, 3.0]]);
+        let z = params.add("z", array![[1.0, 4.0]]);
+        let gradients = |r: Recorder<f64>| {
+            let loss = r.param(z).matmul(r.param(w)).square().sum().slot();
+            let (mut tape, mut grads) = (r.finish(), Grads::zeros(&params));
+            grads.flat.fill(f64::NAN);
+            tape.forward(&params);
+            tape.backward(loss, &params, &mut grads);
+            [w, z].map(|p| grads.view(p).to_owned())
+        };
+        let [_, all] = gradients(Recorder::new(&params));
+        assert_eq!(gradients(Recorder::new(&params).learning_only(&[z])), [Array2::zeros((2, 2)), all]);
     }
 
     #[test]

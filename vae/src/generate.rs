@@ -5,6 +5,7 @@ use datasets::Images;
 use ndarray::{Array2, ArrayView2, Axis, Zip};
 
 use crate::checkpoint::Model;
+use crate::layers::Layer;
 use crate::noise::{Purpose, fill_normal};
 
 /// The mean images of latent codes: `[n, latent]` to `[n, pixels]`, in `[0, 1]`.
@@ -14,6 +15,16 @@ use crate::noise::{Purpose, fill_normal};
 pub fn decode(model: &Model, codes: ArrayView2<f32>) -> Array2<f32> {
     assert_eq!(codes.ncols(), model.config.latent, "codes of another model");
     by_batches(model, codes, model.size.count(), |z| model.vae.decode(z).mean())
+}
+
+/// What the decoder says of latent codes, before it is read as a distribution: `[n, latent]` to `[n, outputs]`.
+///
+/// # Panics
+/// If the codes have another number of dimensions than the model.
+pub fn outputs(model: &Model, codes: ArrayView2<f32>) -> Array2<f32> {
+    assert_eq!(codes.ncols(), model.config.latent, "codes of another model");
+    let width = model.params.view(model.vae.logits.bias).len();
+    by_batches(model, codes, width, |z| model.vae.logits.apply(model.vae.decoder.apply(z)))
 }
 
 /// The means of `q(z | x)` for images given as `[n, pixels]`: `[n, latent]`.

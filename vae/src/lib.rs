@@ -11,8 +11,7 @@
 //! | [`schedule`]      | what changes as training goes on                                                    |
 //! | [`noise`]         | randomness as a function of (seed, purpose, step)                                   |
 //! | [`train`]         | the loop                                                                            |
-//! | [`evaluate`]      | the test loss, and where its nats go                                                |
-//! | [`importance`]    | `log p(x)`: how probable a model finds images                                       |
+//! | [`evaluate`]      | the test loss, where its nats go, and `log p(x)`: how probable a model finds images  |
 //! | [`generate`]      | samples, reconstructions, interpolations                                            |
 //! | [`config`]        | everything that can be set                                                          |
 //! | [`checkpoint`]    | a model in a file                                                                   |
@@ -55,7 +54,6 @@ pub mod evaluate;
 pub mod files;
 pub mod generate;
 pub mod gradient;
-pub mod importance;
 pub mod layers;
 pub mod models;
 pub mod noise;

@@ -20,6 +20,12 @@ pub enum Purpose {
     EvaluationBinarize,
     /// The samples that `log p(x)` is estimated with; a stream per image.
     ImportanceNoise,
+    /// Markov chains of annealed importance sampling; a stream per kind of chain and group of images.
+    Annealing,
+    /// Images drawn from the model to be evaluated on; one stream.
+    Simulation,
+    /// The samples that a posterior is fitted to an image with; a stream per group of images.
+    Fit,
     /// Latent codes drawn from the prior; one stream.
     Prior,
 }
@@ -34,6 +40,9 @@ impl Purpose {
             Purpose::EvaluationNoise => "eval noise",
             Purpose::EvaluationBinarize => "eval binarize",
             Purpose::ImportanceNoise => "importance",
+            Purpose::Annealing => "annealing",
+            Purpose::Simulation => "simulation",
+            Purpose::Fit => "fit",
             Purpose::Prior => "prior",
         };
         generator(seed, name, step)

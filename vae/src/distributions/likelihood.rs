@@ -202,6 +202,20 @@ impl Likelihood {
         }
     }
 
+    /// As [`of`](Likelihood::of), with each of an image's `n` numbers a row by itself: `[batch · n, 1]`, image after image.
+    /// `None` if they are not independent given the decoder's output.
+    pub fn of_each_number<'r, T: Real>(&self, l: Var<'r, T>, n: usize) -> Option<Observation<'r, T>> {
+        let column = |l: Var<'r, T>| l.reshape([l.shape()[0] * n, 1]);
+        match *self {
+            Likelihood::Multinomial => None,
+            Likelihood::GaussianPerPixel | Likelihood::DiscretizedLogistic => {
+                Some(self.of(column(l.columns(0..n)).join(column(l.columns(n..2 * n)))))
+            }
+            Likelihood::Categorical { levels } => Some(self.of(l.reshape([l.shape()[0] * n, levels]))),
+            _ => Some(self.of(column(l))),
+        }
+    }
+
     /// A draw from `p(x | z)` for each row of the decoder's output `l`: `[batch, numbers]`. Of counts nothing says how many
     /// there are: as many as in `like`, images of this shape.
     ///

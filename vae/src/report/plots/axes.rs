@@ -54,8 +54,16 @@ impl Axis {
         Axis { step: self.step.max(1.0), ..self }
     }
 
+    /// No ticks, for what has names and no numbers.
+    pub(super) fn without_ticks(self) -> Axis {
+        Axis { step: f64::INFINITY, ..self }
+    }
+
     /// Where the ticks are. A multiple of the step, not a running sum: rounding errors must not add up.
     fn ticks(&self) -> Vec<f64> {
+        if self.step.is_infinite() {
+            return vec![];
+        }
         let (first, last) = ((self.range.start / self.step).ceil(), (self.range.end / self.step).floor());
         (0..=(last - first) as u32).map(|i| (first + f64::from(i)) * self.step).collect()
     }

@@ -83,7 +83,7 @@ pub fn log_likelihood(model: &Model, images: &Images, k: usize, progress: impl F
 }
 
 /// The computation of `log w` for some samples of one image, recorded; and for the rest, if `k` is no multiple.
-struct Sampler {
+pub(super) struct Sampler {
     k: usize,
     tapes: Vec<WeightTape>,
 }
@@ -111,14 +111,14 @@ impl WeightTape {
 }
 
 impl Sampler {
-    fn new(model: &Model, k: usize) -> Sampler {
+    pub(super) fn new(model: &Model, k: usize) -> Sampler {
         let sizes = [TOGETHER.min(k), if k > TOGETHER { k % TOGETHER } else { 0 }];
         let tapes = sizes.into_iter().filter(|&size| size > 0).map(|size| WeightTape::record(model, size));
         Sampler { k, tapes: tapes.collect() }
     }
 
     /// The weights of image number `i`.
-    fn weigh(&mut self, model: &Model, i: u64, x: ArrayView1<f32>, q: [ArrayView1<f32>; 2]) -> Weights {
+    pub(super) fn weigh(&mut self, model: &Model, i: u64, x: ArrayView1<f32>, q: [ArrayView1<f32>; 2]) -> Weights {
         for t in &mut self.tapes {
             t.tape.input_mut(t.x).assign(&x);
             t.posterior.into_iter().zip(q).for_each(|(slot, q)| t.tape.input_mut(slot).assign(&q));
@@ -141,8 +141,8 @@ impl Sampler {
 
 /// What is kept of the weights of an image.
 #[derive(Default)]
-struct Weights {
-    all: LogMean,
+pub(super) struct Weights {
+    pub(super) all: LogMean,
     groups: [Groups; 3],
 }
 
@@ -157,7 +157,7 @@ impl Weights {
 
 /// `log 1/n Σ exp xᵢ` of numbers that come one by one.
 #[derive(Clone, Default)]
-struct LogMean {
+pub(super) struct LogMean {
     max: f64,
     /// `Σ exp(xᵢ − max)`
     sum: f64,
@@ -167,7 +167,7 @@ struct LogMean {
 }
 
 impl LogMean {
-    fn add(&mut self, x: f64) {
+    pub(super) fn add(&mut self, x: f64) {
         if self.n == 0 || x > self.max {
             let shrink = (self.max - x).exp();
             (self.sum, self.squares) = (self.sum * shrink + 1.0, self.squares * shrink * shrink + 1.0);
@@ -185,7 +185,7 @@ impl LogMean {
         self.sum * self.sum / self.squares
     }
 
-    fn log_mean(&self) -> f64 {
+    pub(super) fn log_mean(&self) -> f64 {
         self.max + (self.sum / self.n as f64).ln()
     }
 }
@@ -214,22 +214,15 @@ impl Groups {
 
 #[cfg(test)]
 mod tests {
+    use super::super::evaluate;
+    use super::super::testing::{images, model, quadrature};
     use super::*;
-    use crate::config::Config;
-    use crate::evaluate::evaluate;
-    use datasets::{Pixels, Size};
-
-    fn images(n: usize) -> Images {
-        Images::new((0..n * 9).map(|k| (k * 37 % 256) as u8).collect(), Size::grey(3, 3), vec![0; n]).unwrap()
-    }
 
     /// A posterior that is not the prior, so that weights differ.
-    fn model() -> Model {
-        let config = Config { hidden: vec![8], latent: 3, binarize: Pixels::Threshold, ..Config::default() };
-        let mut model = Model::new(config, Size::grey(3, 3));
+    fn spread() -> Model {
+        let mut model = model(3);
         model.params.view_mut(model.vae.log_var.bias).fill(-0.5);
         model.params.view_mut(model.vae.mean.weight).mapv_inplace(|w| 3.0 * w);
-        model.params.view_mut(model.vae.logits.weight).mapv_inplace(|w| 5.0 * w);
         model
     }
 
@@ -249,7 +242,7 @@ mod tests {
     #[test]
     fn with_one_sample_the_bound_is_the_elbo() {
         // The evaluation has the KL in closed form and one sample per image, so the two agree over many samples only.
-        let (model, images) = (model(), images(40));
+        let (model, images) = (spread(), images(40));
         let one = log_likelihood(&model, &images, 4000, || {}).bounds[&1];
         let repeated: Vec<f64> = (0..40)
             .map(|seed| {
@@ -265,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_bounds_tighten_with_the_number_of_samples() {
-        let estimate = log_likelihood(&model(), &images(40), 1000, || {});
+        let estimate = log_likelihood(&spread(), &images(40), 1000, || {});
         let bounds: Vec<f64> = estimate.bounds.values().copied().collect();
         assert_eq!(estimate.bounds.keys().copied().collect::<Vec<_>>(), [1, 5, 50, 1000]);
         assert!(bounds.is_sorted_by(|a, b| a > b), "{bounds:?}");
@@ -274,41 +267,34 @@ mod tests {
         assert!((estimate.bits_per_dimension - bits).abs() < 1e-12);
     }
 
-    /// `p(x)` of a model with two latent dimensions is an integral over the plane.
     #[test]
     fn the_mean_weight_is_the_integral_over_the_plane_within_three_standard_errors() {
-        let config = Config { hidden: vec![8], latent: 2, binarize: Pixels::Threshold, ..Config::default() };
-        let mut model = Model::new(config, Size::grey(3, 3));
-        model.params.view_mut(model.vae.logits.weight).mapv_inplace(|w| 5.0 * w);
-        let images = images(6);
+        let (model, images) = (model(2), images(6));
         let x = generate::first_images(&model, &images, 6);
-        // The trapezoidal rule on [−7, 7]²: beyond, the prior has 10⁻¹¹ of its mass.
-        let (side, step) = (281, 0.05f32);
-        let z =
-            ndarray::Array2::from_shape_fn((side * side, 2), |(i, d)| step * ([i % side, i / side][d] as f32) - 7.0);
-        let r = Recorder::new(&model.params);
-        let (code, image) = (r.input([side * side, 2]), r.input([side * side, 9]));
-        let log_joint = (model.vae.decode(code).log_prob(image) + StandardNormal.log_prob(code)).slot();
-        let (code, image) = (code.slot(), image.slot());
-        let mut tape = r.finish();
-        tape.input_mut(code).assign(&z);
         let [mean, log_var] = generate::posteriors(&model, x.view());
-        for i in 0..6 {
-            tape.input_mut(image).assign(&x.row(i));
-            tape.forward(&model.params);
-            let sum: f64 = tape.value(log_joint).iter().map(|&l| f64::from(l).exp()).sum();
-            let p = sum * f64::from(step).powi(2);
+        for (i, truth) in quadrature(&model, x.view()).into_iter().enumerate() {
             let mut sampler = Sampler::new(&model, 20_000);
             let estimate = sampler.weigh(&model, i as u64, x.row(i), [mean.row(i), log_var.row(i)]).all;
-            let error = estimate.log_mean().exp() / p - 1.0;
+            let error = (estimate.log_mean() - truth).exp() - 1.0;
             let standard_error = estimate.effective_samples().recip().sqrt();
             assert!(error.abs() < 3.0 * standard_error && standard_error < 0.1, "{i}: {error} {standard_error}");
         }
     }
 
     #[test]
+    fn every_bound_lies_above_the_truth_and_closer_to_it_with_more_samples() {
+        let (model, images) = (model(2), images(6));
+        let x = generate::first_images(&model, &images, 6);
+        let truth = -quadrature(&model, x.view()).iter().sum::<f64>() / 6.0;
+        let estimate = log_likelihood(&model, &images, 20_000, || {});
+        let [l1, l5, l50] = [1, 5, 50].map(|k| estimate.bounds[&k]);
+        assert!(l1 > l5 + 0.01 && l5 > l50 + 0.001 && l50 > truth, "{l1} {l5} {l50} {truth}");
+        assert!((estimate.negative_log_p - truth).abs() < 0.02, "{} {truth}", estimate.negative_log_p);
+    }
+
+    #[test]
     fn the_estimate_depends_on_the_seed_and_not_on_the_threads() {
-        let (mut model, images) = (model(), images(7));
+        let (mut model, images) = (spread(), images(7));
         let on = |threads: usize, model: &Model| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| log_likelihood(model, &images, 260, || {}))

@@ -1,4 +1,19 @@
-//! What a model is worth: the test loss and where its nats go. Nothing is updated.
+//! What a model is worth: the test loss, where its nats go, and how probable it finds images. Nothing is updated.
+//!
+//! | file             | what it answers                                                               |
+//! |------------------|-------------------------------------------------------------------------------|
+//! | `mod`            | −ELBO and its parts                                                           |
+//! | [`decomposition`]| what of the KL is information about the image; which pixels cost the nats      |
+//! | [`importance`]   | −log p(x) is at most …: importance sampling                                   |
+//! | [`annealed`]     | −log p(x) lies between …: annealed importance sampling, forth and back        |
+//! | [`gap`]          | whether the encoder or its family of distributions keeps the ELBO from log p  |
+
+pub mod annealed;
+pub mod decomposition;
+pub mod gap;
+pub mod importance;
+#[cfg(test)]
+mod testing;
 
 use autograd::Precision;
 use autograd::ops::Function2;
@@ -22,6 +37,9 @@ pub struct Evaluation {
     /// Latent dimensions that the encoder uses: those whose posterior mean varies over the images with a variance of
     /// more than 0.01 (Burda et al. 2015, section 5.2).
     pub active_units: usize,
+    /// Which they are.
+    #[serde(skip)]
+    pub active: Vec<bool>,
 }
 
 /// The variance of a posterior mean above which a latent dimension counts as active.
@@ -52,10 +70,12 @@ pub fn evaluate(model: &Model, images: &Images) -> Evaluation {
         }
     }
     let n = images.len() as f64;
+    let active: Vec<bool> = dimensions.iter().map(|d| d.variance_of_mean(n) > ACTIVE).collect();
     Evaluation {
         losses: sums.into_iter().sum::<Sums>().mean(),
         kl_per_dimension: dimensions.iter().map(|d| d.kl / n).collect(),
-        active_units: dimensions.iter().filter(|d| d.variance_of_mean(n) > ACTIVE).count(),
+        active_units: active.iter().filter(|&&active| active).count(),
+        active,
     }
 }
 

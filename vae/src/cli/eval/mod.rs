@@ -1,0 +1,120 @@
+//! `vae eval`
+
+mod pictures;
+mod tables;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use vae::Result;
+use vae::evaluate::annealed::{Annealed, Effort, anneal};
+use vae::evaluate::decomposition::{Decomposition, decompose};
+use vae::evaluate::gap::{Gap, gap};
+use vae::evaluate::importance::{Estimate, log_likelihood};
+use vae::evaluate::{Evaluation, evaluate};
+
+use super::folder::RunFolder;
+use super::on_threads;
+use super::output::{say, say_json};
+
+/// Samples for log p(x) in `--gap-images` if nobody says how many.
+const SAMPLES: u32 = 1000;
+
+/// Evaluate a run on its test images: −ELBO, where its nats go, and how probable the model finds them
+#[derive(Args)]
+pub(crate) struct Eval {
+    /// The run folder
+    run: PathBuf,
+    /// Other data; pictures are resized to the images of the run, all else must be of their size [default: the data of the run]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Threads; they change the time and nothing else [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Estimate −log p(x) too, by importance sampling with K samples for each image; 5000 are usual
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    importance_samples: Option<u32>,
+    /// Estimate −log p(x) too, by annealed importance sampling with N steps from the prior to the posterior, and bound it on
+    /// both sides for images drawn from the model; 1000 are usual
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    ais_steps: Option<u32>,
+    /// Chains of each image
+    #[arg(long, value_name = "C", requires = "ais_steps", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    ais_chains: u32,
+    /// Images: the first of the test set, and as many drawn from the model
+    #[arg(long, value_name = "M", requires = "ais_steps", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    ais_images: u32,
+    /// Fit a posterior to each of the first N test images, to tell what is lost by the encoder (the amortization gap) from what
+    /// is lost by Gaussians (the approximation gap)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    gap_images: Option<u32>,
+    /// Also draw, in this folder: nats.png, what each pixel costs, and kl.svg and kl.png, the KL of each latent dimension
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print one line of JSON: loss, reconstruction, kl, kl_per_dimension, active_units, mutual_information,
+    /// mutual_information_se, marginal_kl; of importance sampling negative_log_p, negative_log_p_se, bits_per_dimension,
+    /// effective_samples, and bounds by their number of samples; of the others an object each, ais and gap
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is known of a run.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    evaluation: Evaluation,
+    #[serde(flatten)]
+    decomposition: Decomposition,
+    #[serde(flatten)]
+    estimate: Option<Estimate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ais: Option<Annealed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<Gap>,
+}
+
+impl Eval {
+    pub(crate) fn run(self) -> Result<()> {
+        let folder = RunFolder(self.run.clone());
+        let model = folder.model()?;
+        let test = folder.data(&model, self.data.as_deref())?.test;
+        // Before minutes of computing, not after them.
+        self.out.as_deref().map_or(Ok(()), pictures::make_folder)?;
+        let at_most = |n: u32| (n as usize).min(test.len());
+        let report = on_threads(self.threads.map(usize::from), || {
+            let evaluation = evaluate(&model, &test);
+            let decomposition = decompose(&model, &test, evaluation.losses.kl);
+            let estimate = self.importance_samples.map(|k| {
+                with_bar("log p(x)", test.len(), |bar| log_likelihood(&model, &test, k as usize, || bar.inc(1)))
+            });
+            let ais = self.ais_steps.map(|steps| {
+                let chains = self.ais_chains as usize;
+                let effort = Effort { steps: steps as usize, chains, images: at_most(self.ais_images) };
+                with_bar("annealing", effort.total(), |bar| anneal(&model, &test, effort, |n| bar.inc(n as u64)))
+            });
+            let gap = self.gap_images.map(at_most).map(|n| {
+                let k = self.importance_samples.unwrap_or(SAMPLES) as usize;
+                with_bar("fitting", n, |bar| gap(&model, &test, n, k, || bar.inc(1)))
+            });
+            self.out.as_deref().map_or(Ok(()), |out| pictures::draw(out, &model, &test, &evaluation, self.json))?;
+            Ok(Report { evaluation, decomposition, estimate, ais, gap })
+        })?;
+        match self.json {
+            true => say_json(&report),
+            false => say(&tables::all(&model, test.len(), &report)),
+        }
+        Ok(())
+    }
+}
+
+/// Runs `work` with a bar and the remaining time on standard error; it hides itself where that is no terminal.
+fn with_bar<R>(name: &'static str, length: usize, work: impl FnOnce(&ProgressBar) -> R) -> R {
+    let style = ProgressStyle::with_template("{msg}  {bar:30} {percent}%  {eta} left");
+    let style = style.expect("the template is well-formed");
+    let bar = ProgressBar::new(length as u64).with_style(style).with_message(name);
+    let result = work(&bar);
+    bar.finish_and_clear();
+    result
+}
