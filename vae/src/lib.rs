@@ -11,6 +11,7 @@
 //! | [`schedule`]      | what changes as training goes on                                                    |
 //! | [`noise`]         | randomness as a function of (seed, purpose, step)                                   |
 //! | [`train`]         | the loop                                                                            |
+//! | [`variance`]      | how much estimates of a gradient scatter                                            |
 //! | [`evaluate`]      | the test loss, where its nats go, and `log p(x)`: how probable a model finds images  |
 //! | [`generate`]      | samples, reconstructions, interpolations                                            |
 //! | [`config`]        | everything that can be set                                                          |
@@ -62,5 +63,6 @@ pub mod optim;
 pub mod report;
 pub mod schedule;
 pub mod train;
+pub mod variance;
 
 pub use error::{Error, Result};

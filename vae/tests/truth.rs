@@ -75,7 +75,8 @@ fn a_trained_linear_vae_reaches_the_likelihood_of_probabilistic_pca_from_below()
     let (images, noise, ones) = (r.input([n, WIDTH]), r.input([n * points, LATENT]), r.input([1, WIDTH]));
     let q = Gaussian { mean: mean.apply(images), log_var: log_var.apply(images) };
     let repeated = Gaussian { mean: q.mean.repeat_rows(points), log_var: q.log_var.repeat_rows(points) };
-    let p = Gaussian { mean: decoder.apply(repeated.sample(noise)), log_var: r.param(noise_log_var).matmul(ones) };
+    let noise_log_var = r.param(noise_log_var).matmul(ones).repeat_rows(n * points);
+    let p = Gaussian { mean: decoder.apply(repeated.sample(noise)), log_var: noise_log_var };
     let loss = (q.kl_to(StandardNormal).mean() - p.log_prob(images.repeat_rows(points)).mean()).slot();
     let [images, noise, ones] = [images, noise, ones].map(Var::slot);
     let mut tape = r.finish();

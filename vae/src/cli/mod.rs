@@ -9,6 +9,7 @@ mod output;
 mod signals;
 mod tape;
 mod train;
+mod variance;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,7 @@ enum Command {
     Sample(images::Sample),
     Reconstruct(images::Reconstruct),
     Interpolate(images::Interpolate),
+    Variance(variance::Variance),
     Tape(tape::TapeOf),
     Export(exchange::Export),
     Import(exchange::Import),
@@ -55,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Sample(command) => command.run(),
         Command::Reconstruct(command) => command.run(),
         Command::Interpolate(command) => command.run(),
+        Command::Variance(command) => command.run(),
         Command::Tape(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Import(command) => command.run(),

@@ -45,7 +45,9 @@ impl Vae {
         let p = self.decode(q.sample(noise));
         Elbo { posterior: q, reconstruction: -p.log_prob(x), kl: q.kl_to(StandardNormal) }
     }
+}
 
+impl Vae {
     /// Sets the biases of the decoder's output so that an untrained model shows about this mean image, whose numbers are from 0
     /// to 1: their logits, of which none is beyond 1/1000 (as in the program of Burda et al. 2015).
     ///

@@ -305,7 +305,7 @@ impl Train {
 }
 
 /// The data that a run learns from; what the settings leave to it is settled.
-fn load(config: &mut Config) -> Result<Dataset> {
+pub(crate) fn load(config: &mut Config) -> Result<Dataset> {
     let mut data = load_data(config.data.as_deref(), &config.data_options())?;
     if let Some(limit) = config.limit {
         data.train.truncate(limit);
