@@ -13,6 +13,7 @@
 //! | [`train`]         | the loop                                                                            |
 //! | [`variance`]      | how much estimates of a gradient scatter                                            |
 //! | [`evaluate`]      | the test loss, where its nats go, and `log p(x)`: how probable a model finds images  |
+//! | [`protocol`]      | published numbers: what is trained how, and what it should come to                  |
 //! | [`generate`]      | samples, reconstructions, interpolations                                            |
 //! | [`config`]        | everything that can be set                                                          |
 //! | [`checkpoint`]    | a model in a file                                                                   |
@@ -60,6 +61,7 @@ pub mod models;
 pub mod noise;
 pub mod objective;
 pub mod optim;
+pub mod protocol;
 pub mod report;
 pub mod schedule;
 pub mod train;

@@ -6,6 +6,7 @@ mod exchange;
 mod folder;
 mod images;
 mod output;
+mod reproduce;
 mod signals;
 mod tape;
 mod train;
@@ -36,6 +37,7 @@ enum Command {
     Sample(images::Sample),
     Reconstruct(images::Reconstruct),
     Interpolate(images::Interpolate),
+    Reproduce(reproduce::Reproduce),
     Variance(variance::Variance),
     Tape(tape::TapeOf),
     Export(exchange::Export),
@@ -57,6 +59,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Sample(command) => command.run(),
         Command::Reconstruct(command) => command.run(),
         Command::Interpolate(command) => command.run(),
+        Command::Reproduce(command) => command.run(),
         Command::Variance(command) => command.run(),
         Command::Tape(command) => command.run(),
         Command::Export(command) => command.run(),

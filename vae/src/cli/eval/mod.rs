@@ -110,7 +110,7 @@ impl Eval {
 }
 
 /// Runs `work` with a bar and the remaining time on standard error; it hides itself where that is no terminal.
-fn with_bar<R>(name: &'static str, length: usize, work: impl FnOnce(&ProgressBar) -> R) -> R {
+pub(super) fn with_bar<R>(name: &'static str, length: usize, work: impl FnOnce(&ProgressBar) -> R) -> R {
     let style = ProgressStyle::with_template("{msg}  {bar:30} {percent}%  {eta} left");
     let style = style.expect("the template is well-formed");
     let bar = ProgressBar::new(length as u64).with_style(style).with_message(name);

@@ -81,6 +81,14 @@ impl History {
     }
 }
 
+/// How long a finished run has trained, in seconds.
+///
+/// # Errors
+/// As those of [`History::read`].
+pub(crate) fn training_seconds(folder: &RunFolder, epochs: u64) -> Result<f64> {
+    Ok(History::read(folder, epochs)?.0.iter().map(|epoch| epoch.seconds).sum())
+}
+
 impl Epoch {
     /// A line of the table.
     pub(super) fn row(&self) -> String {

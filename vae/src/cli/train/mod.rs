@@ -20,6 +20,7 @@ use vae::train::Trainer;
 use vae::{Error, Result};
 
 use self::metrics::History;
+pub(crate) use self::metrics::training_seconds;
 pub(crate) use self::session::CHECKPOINT;
 use self::session::Session;
 use super::folder::{RunFolder, in_catalog, load_data};
@@ -33,7 +34,7 @@ use super::signals::Stop;
 /// and with two latent dimensions manifold.png and latent.png. They are written after every epoch, each whole or not
 /// at all. From its last checkpoint, checkpoint.safetensors, a run goes on as if it had never been interrupted; Ctrl-C
 /// and SIGTERM write one first.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(allow_negative_numbers = true)]
 pub(crate) struct Train {
     /// Images of your own: a folder of PNG or JPEG pictures, whose sub-folders are the labels; an array in a file .npy or
@@ -168,18 +169,38 @@ fn height_and_width(size: &str) -> std::result::Result<(usize, usize), String> {
 
 impl Train {
     pub(crate) fn run(self) -> Result<()> {
-        match &self.resume {
-            Some(run) => self.resume(RunFolder(run.clone())),
-            None => self.start(),
+        match (&self.resume, &self.config) {
+            (Some(run), _) => self.resume(RunFolder(run.clone())),
+            (None, Some(path)) => self.start(Config::read(path)?),
+            (None, None) => self.start(Config::default()),
         }
     }
 
+    /// Trains a run with these settings in this folder to its end: begins it, or goes on with it.
+    ///
+    /// # Errors
+    /// As those of a run; or if the run in the folder is another one.
+    pub(crate) fn to_the_end(folder: &RunFolder, config: Config, json: bool) -> Result<()> {
+        let out = Some(folder.0.clone());
+        if !folder.file("config.toml").exists() {
+            return Train { out, json, ..Train::default() }.start(config);
+        }
+        let of_run = folder.config()?;
+        // What a run settles from its data is not asked for.
+        let mut asked = config.clone();
+        asked.likelihood = asked.likelihood.or(of_run.likelihood);
+        asked.init_bias = asked.init_bias.or(of_run.init_bias);
+        asked.epochs = of_run.epochs;
+        if let Some((name, [run, asked])) = of_run.difference(&asked) {
+            let problem = format!("expected a run with {name} = {asked}, found {run}: another --out makes a new one");
+            return Err(Error::file(&folder.0, problem));
+        }
+        let (epochs, threads, data) = (Some(config.epochs), config.threads, config.data);
+        Train { resume: out, epochs, threads, data, json, ..Train::default() }.resume(RunFolder(folder.0.clone()))
+    }
+
     /// A new run.
-    fn start(&self) -> Result<()> {
-        let config = match &self.config {
-            Some(path) => Config::read(path)?,
-            None => Config::default(),
-        };
+    fn start(&self, config: Config) -> Result<()> {
         let mut config = self.override_settings(config)?;
         let data = load(&mut config)?;
         let (folder, _lock) = RunFolder::create(self.out.as_deref())?;
