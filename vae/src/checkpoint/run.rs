@@ -117,6 +117,8 @@ impl Checkpoint {
 mod tests {
     use super::*;
     use crate::distributions::Family;
+    use crate::objective::Estimator;
+    use crate::schedule::{Schedule, Warmup};
     use crate::train::Trainer;
     use datasets::Images;
     use std::fs;
@@ -125,9 +127,31 @@ mod tests {
         Images::new((0..240).collect(), Size::grey(2, 3), vec![0; 40]).unwrap()
     }
 
+    fn config(family: Family) -> Config {
+        Config { hidden: vec![5], latent: 2, batch: 16, epochs: 3, likelihood: Some(family), ..Config::default() }
+    }
+
     fn model(family: Family) -> Model {
-        let config = Config { hidden: vec![5], latent: 2, batch: 16, likelihood: Some(family), ..Config::default() };
-        Model::new(config, Size::grey(2, 3))
+        Model::new(config(family), Size::grey(2, 3))
+    }
+
+    /// One of each likelihood, and what else changes from step to step: samples, in parts, warm-up and schedules.
+    fn configs() -> Vec<Config> {
+        let mut configs: Vec<_> = Family::ALL.map(|family| config(family.small())).into();
+        for (objective, schedule) in [(Estimator::Dreg, Schedule::Cosine), (Estimator::Reinforce, Schedule::Burda)] {
+            let kl_warmup = Some(Warmup::Cyclical { epochs: 2 });
+            let plain = config(Family::Bernoulli);
+            configs.push(Config {
+                objective,
+                k: 40,
+                schedule,
+                kl_warmup,
+                clip: Some(1.0),
+                init_bias: Some(true),
+                ..plain
+            });
+        }
+        configs
     }
 
     /// The bytes of a checkpoint in the middle of the second epoch.
@@ -156,11 +180,10 @@ mod tests {
             let losses: Vec<_> = (trainer.progress().epoch..3).map(|_| trainer.epoch().unwrap()).collect();
             (trainer.model.params.flat.to_vec(), *losses.last().unwrap(), trainer.progress().clone())
         };
-        for (family, steps) in
-            Family::ALL.map(Family::small).into_iter().flat_map(|family| (0..9).map(move |steps| (family, steps)))
-        {
-            let uninterrupted = end(Trainer::new(model(family), &images));
-            let mut trainer = Trainer::new(model(family), &images);
+        let model = |config: &Config| Model::new(config.clone(), Size::grey(2, 3));
+        for (config, steps) in configs().iter().flat_map(|config| (0..9).map(move |steps| (config, steps))) {
+            let uninterrupted = end(Trainer::new(model(config), &images));
+            let mut trainer = Trainer::new(model(config), &images);
             for _ in 0..steps {
                 if trainer.step().unwrap().is_none() {
                     trainer.finish_epoch().unwrap();
