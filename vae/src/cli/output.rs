@@ -2,8 +2,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use datasets::Size;
+use datasets::{Images, Pixels, Size};
 use ndarray::ArrayView2;
+use vae::config::Config;
+use vae::distributions::{Family, Meaning};
 use vae::report::terminal;
 
 /// Writes to standard output.
@@ -20,6 +22,20 @@ pub(crate) fn complain(problem: &str) {
 /// Writes a value as one line of JSON.
 pub(crate) fn say_json(value: &impl serde::Serialize) {
     say(&serde_json::to_string(value).expect("plain numbers and names have a JSON form"));
+}
+
+/// What the loss says of these images: `p(x|z)  bernoulli, a probability`.
+pub(crate) fn likelihood(config: &Config, images: &Images) -> String {
+    let family = config.likelihood.unwrap_or(Family::Bernoulli);
+    let meaning = match family.meaning(config.binarize != Pixels::Grey || images.are_black_and_white()) {
+        Ok(Meaning::Probability) => "a probability".to_string(),
+        Ok(Meaning::Density) => "a density, whose loss may be negative".to_string(),
+        Ok(Meaning::CrossEntropy) => "of grey levels a cross-entropy and no likelihood of the data;\n        \
+                                      --binarize dynamic or --likelihood continuous-bernoulli makes it one"
+            .to_string(),
+        Err(why) => format!("of black and white pixels: {why}"),
+    };
+    format!("p(x|z)  {family}, {meaning}")
 }
 
 /// Draws images, if this is a terminal.

@@ -103,7 +103,7 @@ impl Eval {
         })?;
         match self.json {
             true => say_json(&report),
-            false => say(&tables::all(&model, test.len(), &report)),
+            false => say(&tables::all(&model, &test, &report)),
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What is known of a run, as tables: all in nats, and of every bound on which side of the truth it lies.
 
+use datasets::Images;
 use vae::checkpoint::Model;
 use vae::evaluate::Evaluation;
 use vae::evaluate::annealed::Annealed;
@@ -7,20 +8,21 @@ use vae::evaluate::decomposition::Decomposition;
 use vae::evaluate::gap::Gap;
 use vae::evaluate::importance::Estimate;
 
-use super::super::output::thousands;
+use super::super::output::{likelihood, thousands};
 use super::Report;
 
 /// All there are.
-pub(super) fn all(model: &Model, images: usize, report: &Report) -> String {
-    let mut text = losses(model, images, &report.evaluation, &report.decomposition);
+pub(super) fn all(model: &Model, test: &Images, report: &Report) -> String {
+    let mut text = losses(model, test, &report.evaluation, &report.decomposition);
     text += &report.estimate.as_ref().map_or(String::new(), importance);
     text += &report.ais.as_ref().map_or(String::new(), annealed);
     text + &report.gap.as_ref().map_or(String::new(), gaps)
 }
 
-fn losses(model: &Model, images: usize, e: &Evaluation, parts: &Decomposition) -> String {
+fn losses(model: &Model, test: &Images, e: &Evaluation, parts: &Decomposition) -> String {
+    let images = test.len();
     let mut text = format!(
-        "{} test images, nats per example\n\n\
+        "{} test images, nats per example\n{}\n\n\
          loss (−ELBO)     {:>8.2}\n\
          reconstruction   {:>8.2}\n\
          KL               {:>8.2}\n  \
@@ -29,6 +31,7 @@ fn losses(model: &Model, images: usize, e: &Evaluation, parts: &Decomposition) -
          active units     {:>8} of {}\n\n\
          KL of each latent dimension, largest first",
         thousands(images),
+        likelihood(&model.config, test),
         e.losses.loss,
         e.losses.reconstruction,
         e.losses.kl,

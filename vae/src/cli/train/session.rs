@@ -7,7 +7,6 @@ use autograd::Precision;
 use datasets::{Dataset, Pixels};
 use indicatif::{ProgressBar, ProgressStyle};
 use vae::config::Config;
-use vae::distributions::{Family, Meaning};
 use vae::evaluate::evaluate;
 use vae::generate;
 use vae::objective::{Estimator, Objective};
@@ -18,7 +17,7 @@ use vae::{Error, Result};
 use super::metrics::{Epoch, History};
 use super::pictures;
 use crate::cli::folder::RunFolder;
-use crate::cli::output::{say, say_json, show, thousands};
+use crate::cli::output::{likelihood, say, say_json, show, thousands};
 use crate::cli::signals::Stop;
 
 /// A run under way in its folder.
@@ -136,21 +135,12 @@ impl Session<'_> {
 /// What is trained on what, and the head of the table.
 fn introduction(trainer: &Trainer, data: &Dataset) -> String {
     let model = &trainer.model;
-    let Config { binarize, likelihood, batch, lr, precision, seed, .. } = model.config;
+    let Config { binarize, batch, lr, precision, seed, .. } = model.config;
     let pixels = match binarize {
         Pixels::Grey if data.train.are_black_and_white() => "black and white",
         Pixels::Grey => "grey levels",
         Pixels::Dynamic => "binarised anew at each sight",
         Pixels::Threshold => "binarised at 128",
-    };
-    let family = likelihood.unwrap_or(Family::Bernoulli);
-    let meaning = match family.meaning(binarize != Pixels::Grey || data.train.are_black_and_white()) {
-        Ok(Meaning::Probability) => "a probability".to_string(),
-        Ok(Meaning::Density) => "a density, whose loss may be negative".to_string(),
-        Ok(Meaning::CrossEntropy) => "of grey levels a cross-entropy and no likelihood of the data;\n        \
-                                      --binarize dynamic or --likelihood continuous-bernoulli makes it one"
-            .to_string(),
-        Err(why) => format!("of black and white pixels: {why}"),
     };
     let objective = match objective_of(&model.config) {
         Some(objective) => format!("follow  {objective}\n"),
@@ -163,7 +153,7 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
     format!(
         "model   {architecture}, {count} parameters\n\
          data    {train} training and {test} test images of {size}, {pixels}\n\
-         p(x|z)  {family}, {meaning}\n\
+         {likelihood}\n\
          {objective}Adam    learning rate {lr:?}{schedule}, batch {batch}{products}, seed {seed}, {threads}{resumed}\n\n\
          nats per example           train                            test\n\
          epoch       loss = reconstruction +     KL      loss = reconstruction +     KL   seconds  images/s",
@@ -172,6 +162,7 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
         train = thousands(data.train.len()),
         test = thousands(data.test.len()),
         size = model.size,
+        likelihood = likelihood(&model.config, &data.train),
         schedule = match model.config.schedule {
             Schedule::Constant => String::new(),
             other => format!(" ({other})"),
