@@ -8,7 +8,7 @@ import time
 parser = argparse.ArgumentParser()
 parser.add_argument("--images", type=int, required=True)
 parser.add_argument("--samples", type=int, required=True)
-parser.add_argument("--together", type=int, default=250, help="samples that go through the decoder together")
+parser.add_argument("--together", type=int, default=5000, help="samples that go through the decoder together")
 args = parser.parse_args()
 
 import common
