@@ -183,15 +183,17 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
 fn objective_of(config: &Config) -> Option<String> {
     let Config { objective, k, beta, kl_warmup, free_bits, .. } = *config;
     let samples = if k == 1 { String::new() } else { format!(", {k} samples of each image") };
-    let kl = if free_bits > 0.0 { format!("at least {free_bits} a dimension of KL") } else { "KL".into() };
+    let weighted = config.objective().weighted;
+    let times_beta = if weighted { "β · " } else { "" };
+    let least = if free_bits > 0.0 { format!(", at least {free_bits} nats in each dimension") } else { String::new() };
     let warmup = match kl_warmup {
         Some(Warmup::Linear { epochs }) => format!(", rising from 0 over {epochs} epochs"),
         Some(Warmup::Cyclical { epochs }) => format!(", rising from 0 in the first half of each {epochs} epochs"),
         None => String::new(),
     };
-    let weight = if config.objective().weighted { format!(", β = {beta}{warmup}") } else { String::new() };
+    let weight = if weighted { format!(", β = {beta}{warmup}") } else { String::new() };
     let what = match objective {
-        Estimator::Elbo => format!("reconstruction + β · {kl}"),
+        Estimator::Elbo => format!("reconstruction + {times_beta}KL{least}"),
         _ => format!("−{}, {objective}", objective.bound(k)),
     };
     (config.objective() != Objective::default()).then(|| what + &samples + &weight)
