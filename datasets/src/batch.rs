@@ -39,7 +39,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The images' labels, in the order of this batch.
-    pub fn labels(&self) -> impl ExactSizeIterator<Item = u8> + use<'a> {
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = u32> + use<'a> {
         let images = self.images;
         self.indices.iter().map(move |&i| images.label(i as usize))
     }

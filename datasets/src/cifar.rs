@@ -29,7 +29,7 @@ const FILES: [&str; 6] = [
 #[derive(Debug, Default, PartialEq)]
 struct Batch {
     pixels: Vec<u8>,
-    labels: Vec<u8>,
+    labels: Vec<u32>,
 }
 
 /// Whether CIFAR-10 is in the folder `dir`, in one of the forms that [`from_folder`] reads.
@@ -104,7 +104,7 @@ fn records(mut source: impl Read) -> std::result::Result<Batch, String> {
                 if label > 9 {
                     return Err(format!("expected labels from 0 to 9, found {label} in record {}", n + 1));
                 }
-                batch.labels.push(label);
+                batch.labels.push(label.into());
                 batch.pixels.extend((0..PLANE).flat_map(|i| [planes[i], planes[PLANE + i], planes[2 * PLANE + i]]));
             }
             _ => return Err(format!("expected records of {RECORD} bytes, found one of {} at the end", record.len())),

@@ -57,7 +57,7 @@ impl fmt::Display for Size {
 pub struct Images {
     pixels: Vec<u8>,
     size: Size,
-    labels: Vec<u8>,
+    labels: Vec<u32>,
 }
 
 /// Images to learn from, and images of the same size kept apart to judge what was learnt.
@@ -78,7 +78,11 @@ impl Dataset {
                 sha.update((number as u64).to_le_bytes());
             }
             sha.update(pixels);
-            sha.update(labels);
+            // A byte each where that is enough: so it was before there were more, and so runs know their data again.
+            match labels.iter().map(|&label| u8::try_from(label)).collect::<Result<Vec<u8>, _>>() {
+                Ok(bytes) => sha.update(bytes),
+                Err(_) => labels.iter().for_each(|label| sha.update(label.to_le_bytes())),
+            }
         }
         sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -91,7 +95,7 @@ impl Images {
     ///
     /// What is wrong, on one line: no pixels in an image, neither 1 nor 3 channels, no images, more images than a `u32`
     /// counts, or lengths that do not fit together.
-    pub fn new(pixels: Vec<u8>, size: Size, labels: Vec<u8>) -> Result<Self, String> {
+    pub fn new(pixels: Vec<u8>, size: Size, labels: Vec<u32>) -> Result<Self, String> {
         let n = labels.len();
         if size.height == 0 || size.width == 0 {
             return Err(format!("images of {size} have no pixels"));
@@ -159,13 +163,18 @@ impl Images {
     /// # Panics
     ///
     /// If there is no image `i`.
-    pub fn label(&self, i: usize) -> u8 {
+    pub fn label(&self, i: usize) -> u32 {
         self.labels[i]
     }
 
     /// The labels of all images, in order.
-    pub fn labels(&self) -> &[u8] {
+    pub fn labels(&self) -> &[u32] {
         &self.labels
+    }
+
+    /// The pixels of all images, their size, and their labels.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Size, Vec<u32>) {
+        (self.pixels, self.size, self.labels)
     }
 
     /// Keeps the first `n` images and frees the memory of the others; does nothing if there are no more than `n`.

@@ -74,7 +74,7 @@ pub use error::{Error, Result};
 pub use folder::from_folder;
 pub use images::{Dataset, Images, Size};
 pub use mnist::mnist;
-pub use open::{Opened, Options, open};
+pub use open::{Opened, Options, open, open_undivided};
 pub use pixels::Pixels;
 pub use rand_chacha::ChaCha8Rng as Generator;
 pub use random::generator;

@@ -14,9 +14,8 @@
 //! they have seen one, and parse its text by recursion, so that a file of a few bytes ends the process. Reading element by
 //! element, we also turn a file of floats into bytes without ever holding the floats.
 
-use crate::open::Options;
+use crate::open::{Found, Options};
 use crate::source::{MOST_BYTES, most_unfolded, open, up_to};
-use crate::split::split;
 use crate::{Dataset, Error, Images, Result, Size};
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -30,10 +29,10 @@ const LONGEST_HEADER: usize = 10_000;
 /// # Errors
 ///
 /// If the file cannot be opened or is not an array of images; see [`images`].
-pub(crate) fn from_npy(path: &Path, options: &Options) -> Result<Dataset> {
+pub(crate) fn from_npy(path: &Path, options: &Options) -> Result<Found> {
     let read = BufReader::new(open(path)?);
-    let dataset = images(read, MOST_BYTES, options).and_then(|(pixels, size, n)| by_row(pixels, size, n));
-    dataset.map_err(|problem| Error::new(path, problem))
+    let found = images(read, MOST_BYTES, options).and_then(|(pixels, size, n)| by_row(pixels, size, n));
+    found.map_err(|problem| Error::new(path, problem))
 }
 
 /// Reads a `.npz` archive: `x_train` and `x_test` with labels `y_train` and `y_test`, as Keras keeps MNIST; or `train` and
@@ -42,11 +41,11 @@ pub(crate) fn from_npy(path: &Path, options: &Options) -> Result<Dataset> {
 /// # Errors
 ///
 /// If the file cannot be opened, is no archive, holds arrays of other names, or one that is not of images or labels.
-pub(crate) fn from_npz(path: &Path, options: &Options) -> Result<Dataset> {
+pub(crate) fn from_npz(path: &Path, options: &Options) -> Result<Found> {
     unpack(BufReader::new(open(path)?), options).map_err(|problem| Error::new(path, problem))
 }
 
-fn unpack(file: impl Read + Seek, options: &Options) -> std::result::Result<Dataset, String> {
+fn unpack(file: impl Read + Seek, options: &Options) -> std::result::Result<Found, String> {
     let mut archive = Archive::open(file)?;
     let names = archive.names.clone();
     if let [name] = &names[..] {
@@ -79,12 +78,13 @@ fn unpack(file: impl Read + Seek, options: &Options) -> std::result::Result<Data
     if train.size() != test.size() {
         return Err(format!("training images are {}, but test images are {}", train.size(), test.size()));
     }
-    Ok(Dataset { train, test })
+    Ok(Found::Parts(Dataset { train, test }))
 }
 
-/// Splits an array without labels by the numbers of its rows.
-fn by_row(pixels: Vec<u8>, size: Size, n: usize) -> std::result::Result<Dataset, String> {
-    split(pixels, size, vec![0; n], (0..n).map(|row| row.to_string()))
+/// An array without labels, named by the numbers of its rows.
+fn by_row(pixels: Vec<u8>, size: Size, n: usize) -> std::result::Result<Found, String> {
+    let names = (0..n).map(|row| row.to_string().into_bytes()).collect();
+    Ok(Found::Whole(Images::new(pixels, size, vec![0; n])?, names))
 }
 
 /// A `.npz` archive, which is a zip of `.npy` files.
@@ -140,15 +140,17 @@ fn images(mut source: impl Read, most: u64, options: &Options) -> std::result::R
 }
 
 /// Labels: integers from 0 to 255, `[n]` or `[n, 1]`.
-fn labels(mut source: &mut dyn Read, most: u64) -> std::result::Result<Vec<u8>, String> {
+fn labels(mut source: &mut dyn Read, most: u64) -> std::result::Result<Vec<u32>, String> {
     let header = Header::read(&mut source)?;
     if !matches!((&header.shape[..], header.kind.class), ([_] | [_, 1], b'u' | b'i')) {
         let found = format!("{} of shape {}", header.kind, shown(&header.shape));
         return Err(format!("expected labels, integers of shape [n], found {found}"));
     }
     // Integers beyond 2^53 are rounded on the way to a float, and out of range before and after.
-    header
-        .bytes(&mut source, most, "labels from 0 to 255", |value| (0.0..=255.0).contains(&value).then_some(value as u8))
+    let labels = header.bytes(&mut source, most, "labels from 0 to 255", |value| {
+        (0.0..=255.0).contains(&value).then_some(value as u8)
+    })?;
+    Ok(labels.into_iter().map(u32::from).collect())
 }
 
 /// How many images an array of `shape` holds, and of what size.
@@ -463,7 +465,7 @@ mod tests {
 
     /// Reads `bytes` as an archive.
     fn archived(bytes: &[u8]) -> std::result::Result<Dataset, String> {
-        unpack(Cursor::new(bytes), &Options::default())
+        unpack(Cursor::new(bytes), &Options::default())?.split()
     }
 
     fn fixture(name: &str) -> PathBuf {
@@ -475,13 +477,13 @@ mod tests {
         let train = Images::new((0..12).collect(), Size::grey(2, 2), vec![5, 0, 255]).unwrap();
         let test = Images::new((100..108).collect(), Size::grey(2, 2), vec![1, 2]).unwrap();
         for name in ["keras.npz", "stored.npz"] {
-            let data = from_npz(&fixture(name), &Options::default()).unwrap();
+            let data = from_npz(&fixture(name), &Options::default()).unwrap().split().unwrap();
             assert_eq!((&data.train, &data.test), (&train, &test), "{name}");
         }
         // 256 floats from 0 to 1 become the 256 bytes.
         let (pixels, size, n) = parsed(&fs::read(fixture("floats.npy")).unwrap()).unwrap();
         assert_eq!((pixels, size, n), ((0..=255).collect(), Size::grey(2, 2), 64));
-        let data = from_npy(&fixture("floats.npy"), &Options::default()).unwrap();
+        let data = from_npy(&fixture("floats.npy"), &Options::default()).unwrap().split().unwrap();
         assert_eq!(data.train.len() + data.test.len(), 64);
     }
 
@@ -495,8 +497,8 @@ mod tests {
     fn shapes_of_three_four_and_two_dimensions_are_images() {
         let size = |shape: &[usize], options: &Options| measures(shape, options).map(|(n, size)| (n, size.to_string()));
         let grey = Options::default();
-        let coloured = Options { channels: Some(3), image_size: None };
-        let sized = |h, w| Options { channels: None, image_size: Some((h, w)) };
+        let coloured = Options { channels: Some(3), ..Options::default() };
+        let sized = |h, w| Options { image_size: Some((h, w)), ..Options::default() };
         assert_eq!(size(&[5, 2, 3], &grey), Ok((5, "2 × 3".into())));
         assert_eq!(size(&[5, 2, 3, 1], &grey), Ok((5, "2 × 3".into())));
         assert_eq!(size(&[5, 2, 4, 3], &grey), Ok((5, "2 × 4 × 3".into())));
@@ -711,7 +713,7 @@ mod tests {
             let big = floats.iter().flat_map(|value| value.to_be_bytes()).collect::<Vec<_>>();
             for (descr, data) in [("|u1", bytes), ("<f4", &single), (">f8", &big)] {
                 prop_assert_eq!(parsed(&npy(descr, &[n, h, w, c], data)), Ok(expected.clone()));
-                let options = Options { image_size: Some((h, w)), channels: Some(c) };
+                let options = Options { image_size: Some((h, w)), channels: Some(c), ..Options::default() };
                 prop_assert_eq!(parsed_with(&npy(descr, &[n, h * w * c], data), &options), Ok(expected.clone()));
             }
         }

@@ -1,6 +1,7 @@
 //! Data of whatever kind is there.
 
-use crate::{Dataset, Error, Result, Size, amat, cifar, folder, npy, pictures};
+use crate::split::split;
+use crate::{Dataset, Error, Images, Result, Size, amat, cifar, folder, npy, pictures};
 use std::path::Path;
 
 /// What is wished of data that leave a choice.
@@ -10,6 +11,8 @@ pub struct Options {
     pub image_size: Option<(usize, usize)>,
     /// 1 for grey images, 3 for coloured ones: what pictures are turned into.
     pub channels: Option<usize>,
+    /// The array of an archive to read, where there are several.
+    pub key: Option<String>,
 }
 
 impl Options {
@@ -30,13 +33,68 @@ impl Options {
     }
 }
 
-/// Data that were read.
+/// What a reader finds at a path.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Images of which somebody has said which are the test set.
+    Parts(Dataset),
+    /// Images of which nobody has said so, and their names.
+    Whole(Images, Vec<Vec<u8>>),
+}
+
+impl Found {
+    /// Images to train on and images to test on; where nobody has said which, their names do.
+    pub(crate) fn split(self) -> std::result::Result<Dataset, String> {
+        match self {
+            Found::Parts(dataset) => Ok(dataset),
+            Found::Whole(images, names) => split(images, names.iter()),
+        }
+    }
+
+    /// The images to test on where somebody has said which they are, else all.
+    fn whole(self) -> Images {
+        match self {
+            Found::Parts(dataset) => dataset.test,
+            Found::Whole(images, _) => images,
+        }
+    }
+
+    fn size(&self) -> Size {
+        match self {
+            Found::Parts(Dataset { train: images, .. }) | Found::Whole(images, _) => images.size(),
+        }
+    }
+}
+
+/// What a reader finds, and what is to be said of it.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) found: Found,
+    pub(crate) skipped: Vec<Error>,
+    pub(crate) notes: Vec<String>,
+}
+
+impl From<Found> for Reading {
+    fn from(found: Found) -> Reading {
+        Reading { found, skipped: Vec::new(), notes: Vec::new() }
+    }
+}
+
+impl From<Dataset> for Reading {
+    fn from(dataset: Dataset) -> Reading {
+        Found::Parts(dataset).into()
+    }
+}
+
+/// Data that were read: a [`Dataset`], or [`Images`] alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened {
+pub struct Opened<D = Dataset> {
     /// The images.
-    pub dataset: Dataset,
+    pub dataset: D,
     /// The pictures that could not be read and are left out, each with its reason; few, because many are an error.
     pub skipped: Vec<Error>,
+    /// What else the user should know of how the data were read, a line each: what was assumed, and what left out.
+    pub notes: Vec<String>,
 }
 
 /// Reads the data at `path`, which is
@@ -54,22 +112,38 @@ pub struct Opened {
 /// If there is nothing of that kind, if it cannot be read, or if `options` ask for another size than the data have; only
 /// pictures can be resized or change their colours.
 pub fn open(path: &Path, options: &Options) -> Result<Opened> {
-    let opened = read(path, options)?;
-    options.expect(opened.dataset.train.size()).map_err(|problem| Error::new(path, problem))?;
-    Ok(opened)
+    let Reading { found, skipped, notes } = read(path, options)?;
+    let dataset = found.split().map_err(|problem| Error::new(path, problem))?;
+    Ok(Opened { dataset, skipped, notes })
 }
 
-fn read(path: &Path, options: &Options) -> Result<Opened> {
-    let whole = |dataset| Opened { dataset, skipped: Vec::new() };
+/// Reads the data at `path` as [`open`] does, without dividing them: the images to test on where the data say which they are,
+/// else all, of which there may be a single one.
+///
+/// # Errors
+///
+/// As those of [`open`].
+pub fn open_undivided(path: &Path, options: &Options) -> Result<Opened<Images>> {
+    let Reading { found, skipped, notes } = read(path, options)?;
+    Ok(Opened { dataset: found.whole(), skipped, notes })
+}
+
+fn read(path: &Path, options: &Options) -> Result<Reading> {
+    let reading = read_any(path, options)?;
+    options.expect(reading.found.size()).map_err(|problem| Error::new(path, problem))?;
+    Ok(reading)
+}
+
+fn read_any(path: &Path, options: &Options) -> Result<Reading> {
     if path.is_dir() {
         if folder::is_here(path) {
-            return folder::from_folder(path).map(whole);
+            return folder::from_folder(path).map(Reading::from);
         }
         if cifar::is_here(path) {
-            return cifar::from_folder(path).map(whole);
+            return cifar::from_folder(path).map(Reading::from);
         }
         if amat::is_here(path) {
-            return amat::from_folder(path).map(whole);
+            return amat::from_folder(path).map(Reading::from);
         }
         return pictures::from_folder(path, options);
     }
@@ -78,9 +152,9 @@ fn read(path: &Path, options: &Options) -> Result<Opened> {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     match () {
-        () if name.ends_with(".npy") => npy::from_npy(path, options).map(whole),
-        () if name.ends_with(".npz") => npy::from_npz(path, options).map(whole),
-        () if name.ends_with(".tar.gz") || name.ends_with(".tgz") => cifar::from_archive(path).map(whole),
+        () if name.ends_with(".npy") => npy::from_npy(path, options).map(Reading::from),
+        () if name.ends_with(".npz") => npy::from_npz(path, options).map(Reading::from),
+        () if name.ends_with(".tar.gz") || name.ends_with(".tgz") => cifar::from_archive(path).map(Reading::from),
         () => Err(Error::new(path, "expected a folder, or a file .npy, .npz or cifar-10-binary.tar.gz")),
     }
 }
@@ -100,7 +174,7 @@ mod tests {
     }
 
     fn sized(image_size: Option<(usize, usize)>, channels: Option<usize>) -> Options {
-        Options { image_size, channels }
+        Options { image_size, channels, ..Options::default() }
     }
 
     /// The size of the images at `path`, or the error without the folder's random name.

@@ -20,6 +20,7 @@ pub(crate) fn join((images_path, images): (PathBuf, Idx), (labels_path, labels):
         let problem = format!("{} labels, but {} holds {n} images", labels.len(), images_path.display());
         return Err(Error::new(labels_path, problem));
     }
+    let labels = labels.into_iter().map(u32::from).collect();
     Images::new(pixels, Size::grey(height, width), labels).map_err(|problem| Error::new(images_path, problem))
 }
 

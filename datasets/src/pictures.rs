@@ -1,9 +1,8 @@
 //! A folder of pictures, PNG or JPEG.
 
-use crate::open::{Opened, Options};
+use crate::open::{Found, Options, Reading};
 use crate::source::{MOST_BYTES, most_unfolded, up_to};
-use crate::split::split;
-use crate::{Error, Result, Size};
+use crate::{Error, Images, Result, Size};
 use image::imageops::FilterType;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
@@ -40,9 +39,8 @@ const MOST_SKIPPED: usize = 10;
 ///
 /// # Errors
 ///
-/// If there are fewer than 2 pictures, pictures beside sub-folders of pictures, more than 256 of these, or too many files
-/// that cannot be read; if pictures differ in size and none is given, or the images would take more than 16 GiB.
-pub(crate) fn from_folder(dir: &Path, options: &Options) -> Result<Opened> {
+/// If there are fewer than 2 pictures, pictures beside sub-folders of pictures, or too many files that cannot be read; if pictures differ in size and none is given, or the images would take more than 16 GiB.
+pub(crate) fn from_folder(dir: &Path, options: &Options) -> Result<Reading> {
     let failed = |problem: String| Error::new(dir, problem);
     check(options).map_err(failed)?;
     let mut files = Files { dir, waiting: list(dir)?, skipped: Vec::new() };
@@ -70,8 +68,8 @@ pub(crate) fn from_folder(dir: &Path, options: &Options) -> Result<Opened> {
             names.push(picture.name);
         },
     )?;
-    let dataset = split(pixels, size, labels, names.iter()).map_err(failed)?;
-    Ok(Opened { dataset, skipped: files.skipped })
+    let images = Images::new(pixels, size, labels).map_err(failed)?;
+    Ok(Reading { found: Found::Whole(images, names), skipped: files.skipped, notes: Vec::new() })
 }
 
 /// Checks what no picture can become.
@@ -93,7 +91,7 @@ struct Picture {
     path: PathBuf,
     /// The path inside the data's folder, its parts joined by `/` on every system: what the split depends on.
     name: Vec<u8>,
-    label: u8,
+    label: u32,
 }
 
 /// All pictures of the folder, in order.
@@ -118,11 +116,7 @@ fn list(dir: &Path) -> Result<Vec<Picture>> {
             "expected MNIST's four IDX files, CIFAR-10's or binarised MNIST's files, or PNG or JPEG pictures, found none".into(),
         )),
         (Some(_), None) => Ok(files.into_iter().map(|path| picture(path, 0)).collect()),
-        (None, Some(_)) if labelled.len() > 256 => Err(failed(format!(
-            "expected at most 256 sub-folders with pictures, which are the labels, found {}",
-            labelled.len()
-        ))),
-        (None, Some(_)) => Ok((0..=255)
+        (None, Some(_)) => Ok((0..)
             .zip(labelled)
             .flat_map(|(label, (_, pictures))| pictures.into_iter().map(move |path| picture(path, label)))
             .collect()),
@@ -430,7 +424,7 @@ mod tests {
     }
 
     fn sized(height: usize, width: usize, channels: usize) -> Options {
-        Options { image_size: Some((height, width)), channels: Some(channels) }
+        Options { image_size: Some((height, width)), channels: Some(channels), ..Options::default() }
     }
 
     /// All images, and their labels, whichever part they are in.
@@ -535,7 +529,7 @@ mod tests {
         images.sort();
         assert_eq!((&images[0].0, &images[1].0), (&vec![1; 18], &[10, 20, 30].repeat(6)));
         // 0.2126 · 10 + 0.7152 · 20 + 0.0722 · 30 = 18.6
-        let mut images = all(&from_folder(mixed.path(), &Options { channels: Some(1), image_size: None }).unwrap());
+        let mut images = all(&from_folder(mixed.path(), &Options { channels: Some(1), ..Options::default() }).unwrap());
         images.sort();
         assert_eq!((&images[0].0, &images[1].0), (&vec![1; 6], &vec![19; 6]));
     }

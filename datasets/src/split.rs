@@ -1,6 +1,6 @@
 //! Which images are kept apart for the test, where the data do not say it.
 
-use crate::{Dataset, Images, Size};
+use crate::{Dataset, Images};
 use sha2::{Digest, Sha256};
 
 /// Divides images into about five to train on and one to test on, as CIFAR-10 is, by their `names` alone.
@@ -8,17 +8,13 @@ use sha2::{Digest, Sha256};
 /// An image is on the side that the SHA-256 of its name decides, so it stays there whatever other images come or go, and in
 /// whatever order they are read. Only if all fell on one side, the one nearest to the other side goes there.
 ///
-/// `pixels` are `[n, height, width, channels]`, and there are `n` `labels` and `names`.
+/// There is a name for each image.
 ///
 /// # Errors
 ///
-/// What is wrong, on one line: fewer than 2 images, or what [`Images::new`] refuses.
-pub(crate) fn split(
-    mut pixels: Vec<u8>,
-    size: Size,
-    labels: Vec<u8>,
-    names: impl Iterator<Item = impl AsRef<[u8]>>,
-) -> Result<Dataset, String> {
+/// If there are fewer than 2 images, on one line.
+pub(crate) fn split(images: Images, names: impl Iterator<Item = impl AsRef<[u8]>>) -> Result<Dataset, String> {
+    let (mut pixels, size, labels) = images.into_parts();
     let n = labels.len();
     if n < 2 {
         return Err(format!("expected at least 2 images, one to train on and one to test on, found {n}"));
@@ -66,12 +62,14 @@ fn sides(keys: &[u64]) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Size;
     use proptest::prelude::*;
 
     /// Images of one pixel, whose grey level and label are their place in `names`.
     fn numbered(names: &[String]) -> Dataset {
         let numbers: Vec<u8> = (0..names.len()).map(|i| i as u8).collect();
-        split(numbers.clone(), Size::grey(1, 1), numbers, names.iter()).unwrap()
+        let labels = numbers.iter().map(|&i| i.into()).collect();
+        split(Images::new(numbers, Size::grey(1, 1), labels).unwrap(), names.iter()).unwrap()
     }
 
     #[test]
@@ -89,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_single_image_cannot_be_split() {
-        let error = split(vec![0], Size::grey(1, 1), vec![0], ["a"].iter()).unwrap_err();
+        let error = split(Images::new(vec![0], Size::grey(1, 1), vec![0]).unwrap(), ["a"].iter()).unwrap_err();
         assert_eq!(error, "expected at least 2 images, one to train on and one to test on, found 1");
     }
 
@@ -104,17 +102,17 @@ mod tests {
         #[test]
         fn every_image_is_on_one_side_with_its_label_and_in_its_order(n in 2usize..200) {
             let data = numbered(&(0..n).map(|i| i.to_string()).collect::<Vec<_>>());
-            let mut all: Vec<u8> = Vec::new();
+            let mut all: Vec<u32> = Vec::new();
             for images in [&data.train, &data.test] {
                 prop_assert!(!images.is_empty());
                 prop_assert!(images.labels().is_sorted());
                 for i in 0..images.len() {
-                    prop_assert_eq!(images.image(i), [images.label(i)]);
+                    prop_assert_eq!(u32::from(images.image(i)[0]), images.label(i));
                 }
                 all.extend(images.labels());
             }
             all.sort_unstable();
-            prop_assert_eq!(all, (0..n).map(|i| i as u8).collect::<Vec<_>>());
+            prop_assert_eq!(all, (0..n).map(|i| i as u32).collect::<Vec<_>>());
         }
 
         #[test]

@@ -196,7 +196,7 @@ impl Config {
 
     /// What is wished of the data.
     pub fn data_options(&self) -> datasets::Options {
-        datasets::Options { image_size: self.image_size, channels: self.channels }
+        datasets::Options { image_size: self.image_size, channels: self.channels, ..datasets::Options::default() }
     }
 
     /// The model for images of so many pixels.

@@ -130,7 +130,8 @@ impl RunFolder {
             // Pictures become what the model knows; data that cannot be changed must be it already.
             Some(path) => {
                 let Size { height, width, channels } = model.size;
-                let options = Options { image_size: Some((height, width)), channels: Some(channels) };
+                let options =
+                    Options { image_size: Some((height, width)), channels: Some(channels), ..Options::default() };
                 (Some(path.to_path_buf()), options)
             }
             None if of_run.exists() => {
@@ -168,7 +169,8 @@ pub(crate) fn load_data(data: Option<&Path>, options: &Options) -> Result<Datase
         Some(set) => cache::find(set.name)
             .ok_or_else(|| Error::file(data, format!("not downloaded yet: `vae data fetch {}` does it", set.name)))?,
     };
-    let Opened { dataset, skipped } = datasets::open(&path, options)?;
+    let Opened { dataset, skipped, notes } = datasets::open(&path, options)?;
+    notes.iter().for_each(|note| complain(note));
     skipped.iter().take(SHOWN).for_each(|error| complain(&format!("skipped {error}")));
     if let Some(more) = skipped.len().checked_sub(SHOWN).filter(|&more| more > 0) {
         complain(&format!("skipped {more} more pictures that cannot be read"));

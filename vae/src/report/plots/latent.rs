@@ -35,11 +35,11 @@ const PALETTE: [RGBColor; 10] = [
 /// # Panics
 ///
 /// If there are not as many labels as points.
-pub fn latent_png(points: &[(f32, f32)], labels: &[u8]) -> Vec<u8> {
+pub fn latent_png(points: &[(f32, f32)], labels: &[u32]) -> Vec<u8> {
     latent_picture(points, labels).png()
 }
 
-fn latent_picture(points: &[(f32, f32)], labels: &[u8]) -> Picture {
+fn latent_picture(points: &[(f32, f32)], labels: &[u32]) -> Picture {
     assert_eq!(points.len(), labels.len(), "every point has a label");
     let mut canvas = Canvas::new((LEFT + SIDE + RIGHT) as usize, (ABOVE + SIDE + BELOW) as usize);
     let root = (&mut canvas).into_drawing_area();
@@ -51,7 +51,7 @@ fn latent_picture(points: &[(f32, f32)], labels: &[u8]) -> Picture {
 fn draw_plane<DB: DrawingBackend>(
     root: &DrawingArea<DB, Shift>,
     points: &[(f32, f32)],
-    labels: &[u8],
+    labels: &[u32],
 ) -> DrawResult<(), DB> {
     let finite = points.iter().zip(labels).filter(|((x, y), _)| x.is_finite() && y.is_finite());
     let points: Vec<_> = finite.map(|(&(x, y), &label)| (f64::from(x), f64::from(y), label)).collect();
@@ -65,8 +65,8 @@ fn draw_plane<DB: DrawingBackend>(
     draw_legend(&legend, &labels.iter().copied().collect())
 }
 
-fn colour(label: u8) -> RGBColor {
-    PALETTE[usize::from(label) % PALETTE.len()]
+fn colour(label: u32) -> RGBColor {
+    PALETTE[label as usize % PALETTE.len()]
 }
 
 /// Widens the shorter of two ranges: on a square, a circle of the prior must look like a circle.
@@ -77,12 +77,12 @@ fn equal_scales(x: Axis, y: Axis) -> (Axis, Axis) {
 }
 
 /// One line for each colour with all the labels it stands for: never more than ten, however many labels there are.
-fn draw_legend<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, labels: &BTreeSet<u8>) -> DrawResult<(), DB> {
+fn draw_legend<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, labels: &BTreeSet<u32>) -> DrawResult<(), DB> {
     let style = ("sans-serif", SMALL).into_text_style(area).pos(Pos::new(HPos::Left, VPos::Center));
     let mut y = 14;
-    for first in 0..PALETTE.len() as u8 {
-        let of_colour = labels.iter().filter(|&&label| usize::from(label) % PALETTE.len() == usize::from(first));
-        let names: Vec<String> = of_colour.map(u8::to_string).collect();
+    for first in 0..PALETTE.len() as u32 {
+        let of_colour = labels.iter().filter(|&&label| label as usize % PALETTE.len() == first as usize);
+        let names: Vec<String> = of_colour.map(u32::to_string).collect();
         if names.is_empty() {
             continue;
         }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     /// The colour of a single dot's inside: its label's colour at 60 % on white.
-    fn on_white(label: u8) -> [u8; 3] {
+    fn on_white(label: u32) -> [u8; 3] {
         let RGBColor(r, g, b) = colour(label);
         [r, g, b].map(|c| (255.0 + (f64::from(c) - 255.0) * 0.6).round() as u8)
     }
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_legend_of_all_256_labels_stays_inside_the_picture() {
-        let labels: Vec<u8> = (0..=255).collect();
+        let labels: Vec<u32> = (0..=255).collect();
         let mut picture = latent_picture(&[(0.0, 0.0); 256], &labels);
         for y in 0..picture.height() {
             assert_eq!(picture.pixel_mut(picture.width() - 1, y).unwrap(), [255; 3]);

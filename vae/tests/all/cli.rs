@@ -1,7 +1,5 @@
 //! The program from outside: what it leaves, what it prints, and how it refuses.
 
-mod common;
-
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -13,7 +11,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use common::{content, fails, json_lines, keys, names, succeeds, text, utf8, vae, write_data};
+use crate::common::{content, fails, json_lines, keys, names, succeeds, text, utf8, vae, write_data};
 
 /// What every run leaves.
 const FILES: [&str; 7] = [

@@ -1,9 +1,5 @@
 //! Files that are damaged, or made to do harm: refused in one line, without a panic and without taking memory on their word.
 
-mod common;
-#[path = "common/counting.rs"]
-mod counting;
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -17,8 +13,8 @@ use vae::checkpoint::{Checkpoint, Model, Progress, pytorch};
 use vae::config::Config;
 use vae::optim::Adam;
 
-use common::{fails, succeeds, write_data};
-use counting::most_extra_bytes;
+use crate::common::{fails, succeeds, write_data};
+use crate::counting::most_extra_bytes;
 
 /// What a small file may take, whatever it promises.
 const MOST_MEMORY: usize = 64 << 20;
@@ -338,7 +334,7 @@ fn a_run_whose_metrics_are_damaged_is_refused_with_their_line() {
     fails(1, folder.path(), &["train", "--resume", "run", "--epochs", "2"]);
 }
 
-/// `WRITE_SEEDS=1 cargo test --test hostile` writes them anew, for another format say.
+/// `WRITE_SEEDS=1 cargo test --test memory` writes them anew, for another format say.
 #[test]
 fn what_the_fuzz_targets_start_from_is_good() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");

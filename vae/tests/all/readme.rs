@@ -19,7 +19,7 @@ fn every_excerpt_in_the_readme_stands_in_the_file_it_names() {
 
 #[test]
 fn the_tape_in_the_readme_is_the_tape_of_the_default_model() {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../../README.md");
     let model = vae::checkpoint::Model::new(vae::config::Config::default(), datasets::Size::grey(28, 28));
     let (objective, precision) = (vae::objective::Objective::default(), autograd::Precision::Single);
     let tape = vae::train::Step::record(&model.vae, &model.params, 128, &objective, precision).tape.to_string();

@@ -1,14 +1,12 @@
 //! Data of one's own: pictures and arrays, from the first to the last command.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
 use png::{BitDepth, ColorType};
 use tempfile::{TempDir, tempdir};
 
-use common::{content, fails, metrics, succeeds, text, vae};
+use crate::common::{content, fails, metrics, succeeds, text, vae};
 
 /// Settings of a small model; a few updates an epoch.
 const SMALL: [&str; 8] = ["--epochs", "2", "--hidden", "8", "--latent", "2", "--batch", "8"];

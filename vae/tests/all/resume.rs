@@ -1,13 +1,11 @@
 //! Runs that are interrupted, resumed, and made longer; and what a run refuses to go on with.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{content, fails, folder, metrics, names, succeeds, text, utf8, vae, write_data};
+use crate::common::{content, fails, folder, metrics, names, succeeds, text, utf8, vae, write_data};
 
 /// Ten updates an epoch.
 const SMALL: [&str; 8] = ["--hidden", "8", "--latent", "2", "--batch", "4", "--data", "data"];

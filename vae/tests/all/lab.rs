@@ -1,11 +1,9 @@
 //! The likelihood lab from outside: objectives and schedules, the variance study, and tables that are reproduced.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{content, fails, folder, json_lines, metrics, names, succeeds};
+use crate::common::{content, fails, folder, json_lines, metrics, names, succeeds};
 
 const SMALL: [&str; 10] = ["--data", "data", "--epochs", "2", "--hidden", "8", "--latent", "2", "--batch", "4"];
 

@@ -1,8 +1,5 @@
 //! A training step takes no memory.
 
-#[path = "common/counting.rs"]
-mod counting;
-
 use autograd::kernels::{Write, gemm::gemm};
 use autograd::{Grads, Precision};
 use ndarray::Array2;
@@ -13,7 +10,7 @@ use vae::objective::Objective;
 use vae::optim::Adam;
 use vae::train::Step;
 
-use counting::allocations;
+use crate::counting::allocations;
 
 /// Noise, both passes and Adam, of the default model.
 fn allocations_of_ten_steps(threads: usize, precision: Precision) -> usize {

@@ -2,8 +2,6 @@
 //!
 //! What PyTorch computed lies in `tests/parity`, whose README says what is what.
 
-mod common;
-
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -16,7 +14,7 @@ use vae::checkpoint::Model;
 use vae::objective::Objective;
 use vae::train::Step;
 
-use common::{fails, succeeds};
+use crate::common::{fails, succeeds};
 
 const BATCH: usize = 32;
 

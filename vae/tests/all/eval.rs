@@ -1,7 +1,5 @@
 //! What `vae eval` tells of a run.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -9,7 +7,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use common::{fails, folder, json_lines, keys, names, succeeds, vae};
+use crate::common::{fails, folder, json_lines, keys, names, succeeds, vae};
 
 /// A folder with `data`, and with `run`, a small model trained on it; and what an evaluation with everything says.
 fn shared() -> &'static (TempDir, Value) {

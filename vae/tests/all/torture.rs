@@ -1,8 +1,6 @@
 //! A run that is killed at random moments, again and again, and resumed, ends as one that was left in peace.
 //!
-//! `TORTURE_KILLS=1000 cargo test --test torture -- --nocapture` for a long one.
-
-mod common;
+//! `TORTURE_KILLS=1000 cargo test --test all torture -- --nocapture` for a long one.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +10,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use tempfile::tempdir;
 
-use common::{content, metrics, succeeds, vae, write_data};
+use crate::common::{content, metrics, succeeds, vae, write_data};
 
 /// Kills in the run that is part of every test run: some seconds.
 const KILLS: u64 = 25;

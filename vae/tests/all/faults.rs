@@ -5,8 +5,6 @@
 //! writing a file may fail is tested without them, in `files.rs`.)
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -14,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use common::{content, fails, folder, metrics, succeeds, text, vae};
+use crate::common::{content, fails, folder, metrics, succeeds, text, vae};
 
 /// Ten updates an epoch, and a checkpoint of 40 KB after each.
 const SMALL: [&str; 10] =
