@@ -17,7 +17,7 @@ use ureq::{Agent, Body, Timeout};
 /// How long to wait for a server, and how often to try.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// To find the address and to connect.
+    /// To connect, once the address is found.
     pub connect: Duration,
     /// For the next bytes of an answer.
     pub stall: Duration,
@@ -246,7 +246,7 @@ fn begins_at(response: &Response<Body>, first: u64) -> bool {
 
 fn agent(patience: &Patience) -> Agent {
     let mut config = Agent::config_builder()
-        .timeout_resolve(Some(patience.connect))
+        // None for finding the address: it would take a thread, and where none can be had, a panic. The system has its own.
         .timeout_connect(Some(patience.connect))
         .timeout_per_read(Some(patience.stall))
         .timeout_per_write(Some(patience.stall))

@@ -7,10 +7,10 @@
 //! `q*` is the best diagonal Gaussian for this very image, found by gradient steps from the encoder's `q`. The first gap is the
 //! price of the family, the second that of an encoder which must serve all images.
 
+use autograd::kernels::parallel;
 use autograd::{Grads, Param, Params, Recorder, Slot, Tape};
 use datasets::{Generator, Images};
 use ndarray::{Array2, ArrayView2, Axis, s};
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::annealed::mean;
@@ -62,7 +62,7 @@ pub fn gap(model: &Model, images: &Images, n: usize, k: usize, progress: impl Fn
     assert!(n > 0 && k > 0, "an estimate needs images and samples");
     let x = generate::first_images(model, images, n);
     let encoded = generate::posteriors(model, x.view());
-    let groups = (0..x.nrows().div_ceil(IMAGES)).into_par_iter().map(|group| {
+    let groups = parallel::map(x.nrows().div_ceil(IMAGES), || (), |(), group| {
         let rows = group * IMAGES..((group + 1) * IMAGES).min(x.nrows());
         let of_group = s![rows.clone(), ..];
         let x = x.slice(of_group);
@@ -82,7 +82,7 @@ pub fn gap(model: &Model, images: &Images, n: usize, k: usize, progress: impl Fn
         };
         (0..x.nrows()).map(estimate).collect::<Vec<_>>()
     });
-    let found: Vec<[f64; 3]> = groups.collect::<Vec<_>>().concat();
+    let found: Vec<[f64; 3]> = groups.concat();
     let of = |f: &dyn Fn(&[f64; 3]) -> f64| mean(&found.iter().map(f).collect::<Vec<_>>());
     let [amortization, amortization_se] = of(&|[encoder, fitted, _]| fitted - encoder);
     let [approximation, approximation_se] = of(&|[_, fitted, log_p]| log_p - fitted);

@@ -13,7 +13,6 @@ use autograd::kernels::parallel;
 use autograd::{Recorder, Slot, Tape};
 use datasets::Images;
 use ndarray::ArrayView1;
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::checkpoint::Model;
@@ -54,18 +53,12 @@ pub fn log_likelihood(model: &Model, images: &Images, k: usize, progress: impl F
     assert!(k > 0, "an estimate needs a sample");
     let x = generate::first_images(model, images, images.len());
     let [mean, log_var] = generate::posteriors(model, x.view());
-    let estimates: Vec<Weights> = (0..images.len())
-        .into_par_iter()
-        .map_init(
-            || Sampler::new(model, k),
-            |sampler, i| {
-                let q = [mean.row(i), log_var.row(i)];
-                let weights = parallel::alone(|| sampler.weigh(model, i as u64, x.row(i), q));
-                progress();
-                weights
-            },
-        )
-        .collect();
+    let sampler = || Sampler::new(model, k);
+    let estimates: Vec<Weights> = parallel::map(images.len(), sampler, |sampler, i| {
+        let weights = sampler.weigh(model, i as u64, x.row(i), [mean.row(i), log_var.row(i)]);
+        progress();
+        weights
+    });
 
     let n = estimates.len() as f64;
     let mean_of = |of: &dyn Fn(&Weights) -> f64| estimates.iter().map(of).sum::<f64>() / n;

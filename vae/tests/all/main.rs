@@ -11,5 +11,6 @@ mod parity;
 mod pytorch;
 mod readme;
 mod resume;
+mod threads;
 mod torture;
 mod truth;

@@ -24,7 +24,6 @@ pub(crate) use self::metrics::training_seconds;
 pub(crate) use self::session::CHECKPOINT;
 use self::session::Session;
 use super::folder::{RunFolder, in_catalog, load_data};
-use super::on_threads;
 use super::output::say;
 use super::signals::Stop;
 
@@ -124,9 +123,9 @@ pub(crate) struct Train {
     /// What all randomness is derived from: the same seed gives the same weights, byte for byte [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Threads; they change the time and nothing else [default: one per core]
+    /// Threads, at most one per core; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    pub(super) threads: Option<usize>,
     /// Use only the first N training images [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -168,11 +167,19 @@ fn height_and_width(size: &str) -> std::result::Result<(usize, usize), String> {
 }
 
 impl Train {
-    pub(crate) fn run(self) -> Result<()> {
+    /// Those that the arguments override.
+    pub(super) fn settings(&self) -> Result<Config> {
         match (&self.resume, &self.config) {
-            (Some(run), _) => self.resume(RunFolder(run.clone())),
-            (None, Some(path)) => self.start(Config::read(path)?),
-            (None, None) => self.start(Config::default()),
+            (Some(run), _) => RunFolder(run.clone()).config(),
+            (None, Some(path)) => Config::read(path),
+            (None, None) => Ok(Config::default()),
+        }
+    }
+
+    pub(crate) fn run(self, settings: Config) -> Result<()> {
+        match &self.resume {
+            Some(run) => self.resume(RunFolder(run.clone()), settings),
+            None => self.start(settings),
         }
     }
 
@@ -196,7 +203,7 @@ impl Train {
             return Err(Error::file(&folder.0, problem));
         }
         let (epochs, threads, data) = (Some(config.epochs), config.threads, config.data);
-        Train { resume: out, epochs, threads, data, json, ..Train::default() }.resume(RunFolder(folder.0.clone()))
+        Train { resume: out, epochs, threads, data, json, ..Train::default() }.resume(RunFolder(folder.0.clone()), of_run)
     }
 
     /// A new run.
@@ -211,8 +218,7 @@ impl Train {
     }
 
     /// A run that was interrupted, or that is to be longer.
-    fn resume(&self, folder: RunFolder) -> Result<()> {
-        let of_run = folder.config()?;
+    fn resume(&self, folder: RunFolder, of_run: Config) -> Result<()> {
         let _lock = folder.lock()?;
         let mut config = self.override_settings(of_run.clone())?;
         let path = folder.file(CHECKPOINT);
@@ -269,17 +275,15 @@ impl Train {
         config: Config,
         checkpoint: Option<Checkpoint>,
     ) -> Result<()> {
-        on_threads(config.threads, || {
-            let trainer = match checkpoint {
-                Some(mut checkpoint) => {
-                    checkpoint.model.config = config;
-                    Trainer::resume(checkpoint, &data.train)
-                }
-                None => Trainer::new(Model::new(config, data.train.size()), &data.train),
-            };
-            let history = History::read(folder, trainer.progress().epoch)?;
-            Session { folder, data, trainer, history, json: self.json, stop, checksum: OnceCell::new() }.run()
-        })
+        let trainer = match checkpoint {
+            Some(mut checkpoint) => {
+                checkpoint.model.config = config;
+                Trainer::resume(checkpoint, &data.train)
+            }
+            None => Trainer::new(Model::new(config, data.train.size()), &data.train),
+        };
+        let history = History::read(folder, trainer.progress().epoch)?;
+        Session { folder, data, trainer, history, json: self.json, stop, checksum: OnceCell::new() }.run()
     }
 
     /// The settings, overridden by the arguments, and checked.

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::time::Instant;
 
 use autograd::Precision;
+use autograd::kernels::parallel;
 use datasets::{Dataset, Pixels};
 use indicatif::{ProgressBar, ProgressStyle};
 use vae::config::Config;
@@ -167,7 +168,7 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
             Schedule::Constant => String::new(),
             other => format!(" ({other})"),
         },
-        threads = match rayon::current_num_threads() {
+        threads = match parallel::threads() {
             1 => "1 thread".to_string(),
             n => format!("{n} threads"),
         },
