@@ -267,7 +267,7 @@ mod tests {
         let images = images(23);
         let config = Config { hidden: vec![8], latent: 3, ..many_samples(Estimator::Iwae) };
         let Model { vae, mut params, .. } = Model::new(config.clone(), images.size());
-        [vae.mean.weight, vae.log_var.weight].map(|weight| params.view_mut(weight).fill(0.0));
+        [vae.mean.weight, vae.log_var.weight].into_iter().for_each(|weight| params.view_mut(weight).fill(0.0));
         params.view_mut(vae.decoder[0].weight).fill(5.5e37);
         params.view_mut(vae.logits.weight).fill(1e-37);
         let batches = images.batches(23, 1, 0);

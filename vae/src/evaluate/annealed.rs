@@ -194,7 +194,7 @@ fn run(
             weights.iter().for_each(|&w| log_mean.add(w));
             sign * log_mean.log_mean()
         };
-        (log_weights.chunks(each).map(log_p).collect(), accepted / (total - 1).max(1) as f64)
+        (log_weights.chunks(each).map(log_p).collect::<Vec<_>>(), accepted / (total - 1).max(1) as f64)
     });
     let acceptance = groups.iter().map(|(log_p, accepted)| log_p.len() as f64 * accepted).sum::<f64>();
     Found { log_p: groups.into_iter().flat_map(|group| group.0).collect(), acceptance: acceptance / x.nrows() as f64 }
