@@ -55,6 +55,7 @@ pub mod download;
 #[cfg(test)]
 mod encode;
 mod error;
+mod flush;
 mod folder;
 pub mod idx;
 mod images;
@@ -71,6 +72,7 @@ mod split;
 pub use batch::Batch;
 pub use batches::{BatchIter, Batches};
 pub use error::{Error, Result};
+pub use flush::flush_folder;
 pub use folder::from_folder;
 pub use images::{Dataset, Images, Size};
 pub use mnist::mnist;

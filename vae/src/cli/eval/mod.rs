@@ -6,7 +6,7 @@ mod tables;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use vae::Result;
 use vae::evaluate::annealed::{Annealed, Effort, anneal};
@@ -17,7 +17,7 @@ use vae::evaluate::{Evaluation, evaluate};
 
 use super::folder::RunFolder;
 use super::on_threads;
-use super::output::{say, say_json};
+use super::output::{progress_bar, say, say_json};
 
 /// Samples for log p(x) in `--gap-images` if nobody says how many.
 const SAMPLES: u32 = 1000;
@@ -109,11 +109,9 @@ impl Eval {
     }
 }
 
-/// Runs `work` with a bar and the remaining time on standard error; it hides itself where that is no terminal.
+/// Runs `work` with a bar and the remaining time on standard error.
 pub(super) fn with_bar<R>(name: &'static str, length: usize, work: impl FnOnce(&ProgressBar) -> R) -> R {
-    let style = ProgressStyle::with_template("{msg}  {bar:30} {percent}%  {eta} left");
-    let style = style.expect("the template is well-formed");
-    let bar = ProgressBar::new(length as u64).with_style(style).with_message(name);
+    let bar = progress_bar(length as u64, "").with_message(name);
     let result = work(&bar);
     bar.finish_and_clear();
     result

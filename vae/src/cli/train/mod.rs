@@ -32,8 +32,8 @@ use super::signals::Stop;
 ///
 /// The folder holds config.toml, metrics.jsonl, model.safetensors, samples.png, reconstructions.png and curves.svg,
 /// and with two latent dimensions manifold.png and latent.png. They are written after every epoch, each whole or not
-/// at all. From its last checkpoint, checkpoint.safetensors, a run goes on as if it had never been interrupted; Ctrl-C
-/// and SIGTERM write one first.
+/// at all. From its last checkpoint, checkpoint.safetensors, a run goes on as if it had never been interrupted;
+/// Ctrl-C, SIGTERM and SIGHUP write one first.
 #[derive(Args, Default)]
 #[command(allow_negative_numbers = true)]
 pub(crate) struct Train {
