@@ -13,6 +13,7 @@
 //! | `amat.rs`    | Larochelle's binarised MNIST, lines of digits → [`Dataset`]            |
 //! | `npy.rs`     | arrays as NumPy saves them → [`Dataset`]                               |
 //! | `pictures.rs`| a folder of PNG and JPEG files → [`Dataset`]                           |
+//! | `scale.rs`   | pixels of whatever depth → bytes, where white is 255                   |
 //! | `split.rs`   | images without a test set → [`Dataset`], by a hash of their names      |
 //! | `open.rs`    | any of these, whichever is there: [`open()`]                           |
 //! | `batches.rs` | [`Images`] → one epoch of shuffled batches                             |
@@ -65,6 +66,7 @@ mod pair;
 mod pictures;
 mod pixels;
 mod random;
+mod scale;
 mod source;
 mod split;
 
