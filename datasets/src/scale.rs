@@ -43,7 +43,9 @@ pub(crate) fn byte(value: u16, white: u16) -> u8 {
 
 /// Stretches bytes, in whatever number of `parts`, that are only 0 and 1; the note of [`white`].
 pub(crate) fn stretch(parts: &mut [&mut [u8]]) -> Option<String> {
-    let brightest = parts.iter().flat_map(|part| part.iter().max()).max().copied().unwrap_or(0);
+    // Not by `max()`: this loop takes many bytes at a time.
+    let brightest = parts.iter().map(|part| part.iter().fold(0, |brightest, &pixel| pixel.max(brightest)));
+    let brightest = brightest.max().unwrap_or(0);
     let (white, note) = white(brightest.into(), 255);
     if white != 255 {
         parts.iter_mut().flat_map(|part| part.iter_mut()).for_each(|pixel| *pixel = byte((*pixel).into(), white));
