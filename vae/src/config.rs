@@ -83,6 +83,9 @@ pub struct Config {
     /// 1 if pictures are to be grey, 3 if coloured; as the data are if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
+    /// The array of a .npz, or the set of IDX files, that is read where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Threads; one per core if not set. It changes the time and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
@@ -119,6 +122,7 @@ impl Default for Config {
             data: None,
             image_size: None,
             channels: None,
+            key: None,
             threads: None,
             checkpoint_every: None,
         }
@@ -199,7 +203,7 @@ impl Config {
 
     /// What is wished of the data.
     pub fn data_options(&self) -> datasets::Options {
-        datasets::Options { image_size: self.image_size, channels: self.channels, ..datasets::Options::default() }
+        datasets::Options { image_size: self.image_size, channels: self.channels, key: self.key.clone() }
     }
 
     /// The model for images of so many pixels.
@@ -351,6 +355,7 @@ mod tests {
             data: Some("some where".into()),
             image_size: Some((48, 64)),
             channels: Some(3),
+            key: Some("letters".into()),
             threads: Some(2),
             checkpoint_every: Some(Every::Epochs(2)),
             likelihood: Some(Family::Bernoulli),

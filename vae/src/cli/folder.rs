@@ -172,6 +172,7 @@ pub(crate) fn load_data(data: Option<&Path>, options: &Options) -> Result<Datase
         options
             .expect(mnist.train.size())
             .map_err(|problem| Error::Usage(format!("--image-size, --channels: {problem}")))?;
+        options.expect_no_key().map_err(|problem| Error::Usage(format!("--key: {problem}")))?;
         Ok(mnist)
     };
     let Some(data) = data else { return built_in() };

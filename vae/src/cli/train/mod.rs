@@ -38,7 +38,7 @@ use super::signals::Stop;
 #[command(allow_negative_numbers = true)]
 pub(crate) struct Train {
     /// Images of your own: a folder of PNG or JPEG pictures, whose sub-folders are the labels; an array in a file .npy or
-    /// .npz; or a folder with the files of MNIST, Fashion-MNIST, KMNIST (IDX), CIFAR-10 (binary) or binarised MNIST (.amat).
+    /// .npz; or a folder with the files of MNIST and its relatives (IDX), CIFAR-10 (binary) or binarised MNIST (.amat).
     /// Or the name of a set that `vae data fetch` has downloaded [default: built-in MNIST]
     #[arg(long, value_name = "PATH|NAME")]
     data: Option<PathBuf>,
@@ -49,6 +49,10 @@ pub(crate) struct Train {
     /// Turn pictures into grey (1) or coloured (3) images [default: as the data are]
     #[arg(long, value_name = "1|3", value_parser = PossibleValuesParser::new(["1", "3"]).map(|n| if n == "3" { 3usize } else { 1 }))]
     channels: Option<usize>,
+    /// Where a .npz holds several arrays, or a folder several sets (EMNIST's letters, digits, …), the one to train on
+    /// [default: by their names]
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
     /// Passes over the training images [default: 10]
     #[arg(long, value_name = "N")]
     epochs: Option<u64>,
@@ -316,6 +320,7 @@ impl Train {
         config.data = self.data.clone().or(config.data);
         config.image_size = self.image_size.or(config.image_size);
         config.channels = self.channels.or(config.channels);
+        config.key = self.key.clone().or(config.key);
         if let Some(data) = config.data.as_mut().filter(|data| in_catalog(data).is_none()) {
             // The run is to find its data from any folder.
             *data = data.canonicalize().map_err(|e| Error::file(data, format!("cannot open: {e}")))?;
