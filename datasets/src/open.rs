@@ -125,7 +125,7 @@ pub struct Opened<D = Dataset> {
 ///   `cifar-10-binary.tar.gz`; or that archive itself,
 /// - a folder with Larochelle's binarised MNIST, `binarized_mnist_train.amat` and `binarized_mnist_test.amat`, plain or
 ///   gzipped,
-/// - a folder of PNG and JPEG pictures, of which sub-folders are the labels, or
+/// - a folder of PNG and JPEG pictures, of which sub-folders are the labels, or a single such picture, or
 /// - an array of images as NumPy saves it, `.npy` or `.npz`.
 ///
 /// # Errors
@@ -184,7 +184,8 @@ fn read_any(path: &Path, options: &Options) -> Result<Reading> {
     match () {
         () if name.ends_with(".npy") => npy::from_npy(path, options),
         () if name.ends_with(".tar.gz") || name.ends_with(".tgz") => cifar::from_archive(path).map(Reading::from),
-        () => Err(Error::new(path, "expected a folder, or a file .npy, .npz or cifar-10-binary.tar.gz")),
+        () if pictures::is_picture(path) => pictures::from_file(path, options),
+        () => Err(Error::new(path, "expected a folder, a picture, or a file .npy, .npz or cifar-10-binary.tar.gz")),
     }
 }
 
@@ -255,11 +256,33 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_alone_is_read_undivided_and_cannot_be_divided() {
+        let dir = tempfile::tempdir().unwrap();
+        image::GrayImage::from_pixel(5, 4, image::Luma([9])).save(dir.path().join("a.png")).unwrap();
+        let undivided = |options| open_undivided(&dir.path().join("a.png"), &options).unwrap().dataset;
+        assert_eq!(undivided(Options::default()), Images::new(vec![9; 20], Size::grey(4, 5), vec![0]).unwrap());
+        assert_eq!(undivided(sized(Some((2, 2)), Some(3))).size(), Size { height: 2, width: 2, channels: 3 });
+        let expected = "DIR/a.png: expected at least 2 images, one to train on and one to test on, found 1";
+        assert_eq!(opened(&dir, "a.png", &Options::default()).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn a_folder_undivided_is_all_of_it_and_a_set_with_a_test_part_is_that_part() {
+        let dir = tempfile::tempdir().unwrap();
+        for i in 0..9 {
+            image::GrayImage::from_pixel(1, 1, image::Luma([i])).save(dir.path().join(format!("{i}.png"))).unwrap();
+        }
+        let all = open_undivided(dir.path(), &Options::default()).unwrap().dataset;
+        assert_eq!(all, Images::new((0..9).collect(), Size::grey(1, 1), vec![0; 9]).unwrap());
+        assert_eq!(open_undivided(mnist().path(), &Options::default()).unwrap().dataset.len(), 1);
+    }
+
+    #[test]
     fn what_is_not_known_is_an_error_that_says_what_is() {
         let dir = folder(&[("notes.txt", vec![])]);
         let any = Options::default();
         assert_eq!(opened(&dir, "nothing", &any).unwrap_err(), "DIR/nothing: there is no such file or folder");
-        let expected = "DIR/notes.txt: expected a folder, or a file .npy, .npz or cifar-10-binary.tar.gz";
+        let expected = "DIR/notes.txt: expected a folder, a picture, or a file .npy, .npz or cifar-10-binary.tar.gz";
         assert_eq!(opened(&dir, "notes.txt", &any).unwrap_err(), expected);
         let expected = "expected MNIST's four IDX files, CIFAR-10's or binarised MNIST's files, or PNG or JPEG pictures, found none";
         assert_eq!(opened(&dir, ".", &any).unwrap_err(), format!("DIR/.: {expected}"));

@@ -174,10 +174,10 @@ impl Config {
         Config { data: None, threads: None, checkpoint_every: None, ..self.clone() }
     }
 
-    /// These settings, but the architecture of those.
+    /// These settings, but the architecture of those, and the size of their images.
     pub fn with_architecture(&self, of: &Config) -> Config {
-        let Config { hidden, latent, activation, likelihood, .. } = of.clone();
-        Config { hidden, latent, activation, likelihood, ..self.clone() }
+        let Config { hidden, latent, activation, likelihood, image_size, channels, .. } = of.clone();
+        Config { hidden, latent, activation, likelihood, image_size, channels, ..self.clone() }
     }
 
     /// What training follows.

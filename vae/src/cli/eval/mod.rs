@@ -15,7 +15,7 @@ use vae::evaluate::gap::{Gap, gap};
 use vae::evaluate::importance::{Estimate, log_likelihood};
 use vae::evaluate::{Evaluation, evaluate};
 
-use super::folder::RunFolder;
+use super::folder::{Others, RunFolder};
 use super::on_threads;
 use super::output::{progress_bar, say, say_json};
 
@@ -27,9 +27,8 @@ const SAMPLES: u32 = 1000;
 pub(crate) struct Eval {
     /// The run folder
     run: PathBuf,
-    /// Other data; pictures are resized to the images of the run, all else must be of their size [default: the data of the run]
-    #[arg(long, value_name = "PATH")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    others: Others,
     /// Threads; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -79,7 +78,7 @@ impl Eval {
     pub(crate) fn run(self) -> Result<()> {
         let folder = RunFolder(self.run.clone());
         let model = folder.model()?;
-        let test = folder.data(&model, self.data.as_deref())?.test;
+        let test = folder.images(&model, &self.others)?;
         // Before minutes of computing, not after them.
         self.out.as_deref().map_or(Ok(()), pictures::make_folder)?;
         let at_most = |n: u32| (n as usize).min(test.len());

@@ -23,7 +23,7 @@ use self::metrics::History;
 pub(crate) use self::metrics::training_seconds;
 pub(crate) use self::session::CHECKPOINT;
 use self::session::Session;
-use super::folder::{RunFolder, in_catalog, load_data};
+use super::folder::{RunFolder, expect_size, in_catalog, load_data};
 use super::on_threads;
 use super::output::say;
 use super::signals::Stop;
@@ -47,7 +47,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "HxW", value_parser = height_and_width)]
     image_size: Option<(usize, usize)>,
     /// Turn pictures into grey (1) or coloured (3) images [default: as the data are]
-    #[arg(long, value_name = "1|3", value_parser = PossibleValuesParser::new(["1", "3"]).map(|n| if n == "3" { 3usize } else { 1 }))]
+    #[arg(long, value_name = "1|3", value_parser = one_or_three())]
     channels: Option<usize>,
     /// Where a .npz holds several arrays, or a folder several sets (EMNIST's letters, digits, …), the one to train on
     /// [default: by their names]
@@ -101,7 +101,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "NATS")]
     free_bits: Option<f64>,
     /// Nonlinearity of the hidden layers [default: relu]
-    #[arg(long, value_name = "NAME", value_parser = named::<Activation>(["relu", "tanh", "softplus", "sigmoid"]))]
+    #[arg(long, value_name = "NAME", value_parser = activations())]
     activation: Option<Activation>,
     /// Decoupled weight decay, as in AdamW [default: 0]
     #[arg(long, value_name = "X")]
@@ -159,6 +159,16 @@ fn named<V: std::str::FromStr<Err = String> + Clone + Send + Sync + 'static>(
     PossibleValuesParser::new(names).try_map(|name| name.parse::<V>())
 }
 
+/// A parser of the nonlinearities that hidden layers may have.
+pub(crate) fn activations() -> impl TypedValueParser<Value = Activation> {
+    named(["relu", "tanh", "softplus", "sigmoid"])
+}
+
+/// A parser of how many numbers a pixel may have.
+pub(crate) fn one_or_three() -> impl TypedValueParser<Value = usize> {
+    PossibleValuesParser::new(["1", "3"]).map(|n| if n == "3" { 3 } else { 1 })
+}
+
 /// The two numbers of a pair like `0.9,0.999`.
 fn two_numbers(pair: &str) -> std::result::Result<(f64, f64), String> {
     let numbers = pair.split_once(',').and_then(|(one, two)| Some((one.parse().ok()?, two.parse().ok()?)));
@@ -166,7 +176,7 @@ fn two_numbers(pair: &str) -> std::result::Result<(f64, f64), String> {
 }
 
 /// The two numbers of a size like `48x64`.
-fn height_and_width(size: &str) -> std::result::Result<(usize, usize), String> {
+pub(crate) fn height_and_width(size: &str) -> std::result::Result<(usize, usize), String> {
     let numbers = size.split_once('x').and_then(|(height, width)| Some((height.parse().ok()?, width.parse().ok()?)));
     numbers.ok_or_else(|| "expected height and width in pixels, as 48x64".into())
 }
@@ -251,6 +261,9 @@ impl Train {
             }
         }
         let data = load(&mut config)?;
+        if let Some(Checkpoint { model, .. }) = &checkpoint {
+            expect_size(model, config.data.as_deref(), data.train.size())?;
+        }
         let checksum = data.sha256();
         let of_checkpoint = checkpoint.as_ref().and_then(|c| c.data.as_ref());
         if let Some(expected) = of_checkpoint.filter(|expected| **expected != checksum) {
