@@ -24,13 +24,17 @@ fn ulps(y: f32, exact: f64) -> f64 {
 /// One line of the table: the largest error of `f`, which should be `exact`, and where it is.
 fn sweep(name: &str, f: impl Fn(f32) -> f32 + Sync, exact: impl Fn(f64) -> f64 + Sync) {
     let larger = |a: (f64, f32), b: (f64, f32)| if b.0 > a.0 { b } else { a };
-    let chunks = parallel::map((u32::MAX / CHUNK) as usize + 1, || (), |(), chunk| {
-        let x: Vec<f32> = (0..CHUNK).map(|i| f32::from_bits(chunk as u32 * CHUNK + i)).collect();
-        let mut y = vec![0.0; x.len()];
-        simd::vectorize(|| y.iter_mut().zip(&x).for_each(|(y, &x)| *y = f(x)));
-        let errors = x.iter().zip(y).map(|(&x, y)| (ulps(y, exact(f64::from(x))), x));
-        errors.fold((0.0, 0.0), larger)
-    });
+    let chunks = parallel::map(
+        (u32::MAX / CHUNK) as usize + 1,
+        || (),
+        |(), chunk| {
+            let x: Vec<f32> = (0..CHUNK).map(|i| f32::from_bits(chunk as u32 * CHUNK + i)).collect();
+            let mut y = vec![0.0; x.len()];
+            simd::vectorize(|| y.iter_mut().zip(&x).for_each(|(y, &x)| *y = f(x)));
+            let errors = x.iter().zip(y).map(|(&x, y)| (ulps(y, exact(f64::from(x))), x));
+            errors.fold((0.0, 0.0), larger)
+        },
+    );
     let (error, x) = chunks.into_iter().fold((0.0, 0.0), larger);
     println!("{name:<10} {error:8.3} {x:16e}");
 }

@@ -72,6 +72,21 @@ pub(crate) fn from_folder(dir: &Path, options: &Options) -> Result<Reading> {
     Ok(Reading { found: Found::Whole(images, names), skipped: files.skipped, notes: Vec::new() })
 }
 
+/// Reads a single picture, as [`from_folder`] reads those of a folder.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub(crate) fn from_file(path: &Path, options: &Options) -> Result<Reading> {
+    let failed = |problem: String| Error::new(path, problem);
+    check(options).map_err(failed)?;
+    let header = measure(path).map_err(failed)?;
+    let size = common_size(&[], &[header], options).map_err(failed)?;
+    let images = decode(path, size).and_then(|pixels| Images::new(pixels, size, vec![0])).map_err(failed)?;
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
+    Ok(Found::Whole(images, vec![name]).into())
+}
+
 /// Checks what no picture can become.
 fn check(options: &Options) -> std::result::Result<(), String> {
     let (height, width) = options.image_size.unwrap_or((1, 1));
@@ -159,7 +174,7 @@ fn entries(folder: &Path, follow: bool) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> 
 }
 
 /// Whether a file is called like a picture; what it holds is another question.
-fn is_picture(path: &Path) -> bool {
+pub(crate) fn is_picture(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
     ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }

@@ -245,12 +245,14 @@ mod tests {
         let images = images(1000);
         for (threads, k) in [(3, 1), (3, 70), (4, 5), (5, 50), (8, 2), (16, 20), (16, 70)] {
             let batch = 500usize.div_ceil(k);
-            let config = Config { batch, hidden: vec![600], latent: 3, ..Config { k, ..many_samples(Estimator::Iwae) } };
+            let config =
+                Config { batch, hidden: vec![600], latent: 3, ..Config { k, ..many_samples(Estimator::Iwae) } };
             let Model { vae, params, .. } = Model::new(config.clone(), images.size());
             let steps = |gradient: &mut Gradient, grads: &mut Grads| {
                 let batches = images.batches(batch, 1, 0);
                 for (step, batch) in (0..6).zip(batches.iter().cycle()) {
-                    gradient.compute(&Of { vae: &vae, params: &params, config: &config, batch, step, beta: 1.0 }, grads);
+                    gradient
+                        .compute(&Of { vae: &vae, params: &params, config: &config, batch, step, beta: 1.0 }, grads);
                 }
             };
             let [mut shared, mut single] = [(); 2].map(|()| Grads::zeros(&params));

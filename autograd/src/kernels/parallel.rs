@@ -257,7 +257,10 @@ mod tests {
     fn a_thread_that_works_alone_is_given_nothing_else_meanwhile() {
         let mut states = PerThread::<usize>::default();
         let shared = |states: &PerThread<usize>| {
-            join(|| states.with(|state| *state += everywhere().len()), || states.with(|state| *state += everywhere().len()))
+            join(
+                || states.with(|state| *state += everywhere().len()),
+                || states.with(|state| *state += everywhere().len()),
+            )
         };
         pool(5).install(|| {
             states.make_room();

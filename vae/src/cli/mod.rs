@@ -13,6 +13,7 @@ mod train;
 mod variance;
 
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use autograd::kernels::{parallel, simd::Isa};
 use clap::error::ErrorKind;
@@ -48,13 +49,19 @@ enum Command {
 /// Runs the program: exit code 0, 2 for arguments that cannot be right, 128 and the signal's number if interrupted, 1
 /// for anything else that failed.
 pub(crate) fn main() -> ExitCode {
+    LazyLock::force(&output::TO_A_TERMINAL);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
     // Before anything runs that would panic with it: the instruction set may be forced by the environment.
     let result = Isa::choose().map_err(Error::Usage).and_then(|_| cli.command.run());
-    match result {
+    end(result)
+}
+
+/// Says what went wrong, if anything did.
+fn end(result: Result<()>) -> ExitCode {
+    match result.and_then(|()| output::all_written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&error.to_string());
@@ -109,11 +116,15 @@ fn on_threads(threads: Option<usize>, work: impl FnOnce() -> Result<()> + Send) 
 fn usage(error: &clap::Error) -> ExitCode {
     use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
     if matches!(error.kind(), DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand) {
-        error.exit();
+        let printed = error.print();
+        if error.use_stderr() {
+            return ExitCode::from(2);
+        }
+        output::note(printed);
+        return end(Ok(()));
     }
     let text = error.to_string();
     let problem = text.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let problem = problem.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    output::complain(problem.strip_prefix("error: ").unwrap_or(&problem));
-    ExitCode::from(2)
+    end(Err(Error::Usage(problem.strip_prefix("error: ").unwrap_or(&problem).into())))
 }

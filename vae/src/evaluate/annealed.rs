@@ -162,40 +162,44 @@ fn run(
 ) -> Found {
     let Effort { steps: total, chains: each, .. } = *effort;
     let together = (TOGETHER / each).max(1);
-    let groups = parallel::map(x.nrows().div_ceil(together), || (), |(), group| {
-        let of_group = s![group * together..((group + 1) * together).min(x.nrows()), ..];
-        let number = (group as u64) << 2 | if matches!(start, Start::Prior) { 1 } else { 2 };
-        let randomness = Purpose::Annealing.generator(model.config.seed, number);
-        let mut chains = Chains::new(model, x.slice(of_group), each, randomness);
-        let sign = match start {
-            Start::Prior => 1.0,
-            Start::Posterior(codes) => {
-                chains.start_at(codes.slice(of_group));
-                -1.0
+    let groups = parallel::map(
+        x.nrows().div_ceil(together),
+        || (),
+        |(), group| {
+            let of_group = s![group * together..((group + 1) * together).min(x.nrows()), ..];
+            let number = (group as u64) << 2 | if matches!(start, Start::Prior) { 1 } else { 2 };
+            let randomness = Purpose::Annealing.generator(model.config.seed, number);
+            let mut chains = Chains::new(model, x.slice(of_group), each, randomness);
+            let sign = match start {
+                Start::Prior => 1.0,
+                Start::Posterior(codes) => {
+                    chains.start_at(codes.slice(of_group));
+                    -1.0
+                }
+            };
+            let mut log_weights = vec![0.0; chains.rows()];
+            let mut accepted = 0.0;
+            for i in 0..total {
+                // The weight of going from β at t to β at t + 1, and back; there is no need to move after the last.
+                let t = if sign > 0.0 { i } else { total - 1 - i };
+                let difference = beta(t + 1, total) - beta(t, total);
+                for (w, &log_likelihood) in log_weights.iter_mut().zip(&chains.log_likelihood) {
+                    *w += sign * difference * log_likelihood;
+                }
+                if i + 1 < total {
+                    let t = if sign > 0.0 { t + 1 } else { t };
+                    accepted += chains.transition(beta(t, total), interpolate(steps, t as f64 / total as f64));
+                }
+                progress(chains.rows() / each);
             }
-        };
-        let mut log_weights = vec![0.0; chains.rows()];
-        let mut accepted = 0.0;
-        for i in 0..total {
-            // The weight of going from β at t to β at t + 1, and back; there is no need to move after the last.
-            let t = if sign > 0.0 { i } else { total - 1 - i };
-            let difference = beta(t + 1, total) - beta(t, total);
-            for (w, &log_likelihood) in log_weights.iter_mut().zip(&chains.log_likelihood) {
-                *w += sign * difference * log_likelihood;
-            }
-            if i + 1 < total {
-                let t = if sign > 0.0 { t + 1 } else { t };
-                accepted += chains.transition(beta(t, total), interpolate(steps, t as f64 / total as f64));
-            }
-            progress(chains.rows() / each);
-        }
-        let log_p = |weights: &[f64]| {
-            let mut log_mean = LogMean::default();
-            weights.iter().for_each(|&w| log_mean.add(w));
-            sign * log_mean.log_mean()
-        };
-        (log_weights.chunks(each).map(log_p).collect::<Vec<_>>(), accepted / (total - 1).max(1) as f64)
-    });
+            let log_p = |weights: &[f64]| {
+                let mut log_mean = LogMean::default();
+                weights.iter().for_each(|&w| log_mean.add(w));
+                sign * log_mean.log_mean()
+            };
+            (log_weights.chunks(each).map(log_p).collect::<Vec<_>>(), accepted / (total - 1).max(1) as f64)
+        },
+    );
     let acceptance = groups.iter().map(|(log_p, accepted)| log_p.len() as f64 * accepted).sum::<f64>();
     Found { log_p: groups.into_iter().flat_map(|group| group.0).collect(), acceptance: acceptance / x.nrows() as f64 }
 }

@@ -62,26 +62,30 @@ pub fn gap(model: &Model, images: &Images, n: usize, k: usize, progress: impl Fn
     assert!(n > 0 && k > 0, "an estimate needs images and samples");
     let x = generate::first_images(model, images, n);
     let encoded = generate::posteriors(model, x.view());
-    let groups = parallel::map(x.nrows().div_ceil(IMAGES), || (), |(), group| {
-        let rows = group * IMAGES..((group + 1) * IMAGES).min(x.nrows());
-        let of_group = s![rows.clone(), ..];
-        let x = x.slice(of_group);
-        let mut randomness = Purpose::Fit.generator(model.config.seed, group as u64);
-        let mut posterior = Posteriors::new(model, x, encoded.each_ref().map(|q| q.slice(of_group)));
-        // The same noise for both, so that their difference is precise.
-        let encoder = posterior.elbo(&mut randomness.clone());
-        let start = randomness.clone();
-        posterior.fit(&mut randomness);
-        let fitted = posterior.elbo(&mut start.clone());
-        let [mean, log_var] = [posterior.mean, posterior.log_var].map(|p| posterior.params.view(p));
-        let mut sampler = Sampler::new(model, k);
-        let estimate = |i: usize| {
-            let weights = sampler.weigh(model, (rows.start + i) as u64, x.row(i), [mean.row(i), log_var.row(i)]);
-            progress();
-            [encoder[i], fitted[i], weights.all.log_mean()]
-        };
-        (0..x.nrows()).map(estimate).collect::<Vec<_>>()
-    });
+    let groups = parallel::map(
+        x.nrows().div_ceil(IMAGES),
+        || (),
+        |(), group| {
+            let rows = group * IMAGES..((group + 1) * IMAGES).min(x.nrows());
+            let of_group = s![rows.clone(), ..];
+            let x = x.slice(of_group);
+            let mut randomness = Purpose::Fit.generator(model.config.seed, group as u64);
+            let mut posterior = Posteriors::new(model, x, encoded.each_ref().map(|q| q.slice(of_group)));
+            // The same noise for both, so that their difference is precise.
+            let encoder = posterior.elbo(&mut randomness.clone());
+            let start = randomness.clone();
+            posterior.fit(&mut randomness);
+            let fitted = posterior.elbo(&mut start.clone());
+            let [mean, log_var] = [posterior.mean, posterior.log_var].map(|p| posterior.params.view(p));
+            let mut sampler = Sampler::new(model, k);
+            let estimate = |i: usize| {
+                let weights = sampler.weigh(model, (rows.start + i) as u64, x.row(i), [mean.row(i), log_var.row(i)]);
+                progress();
+                [encoder[i], fitted[i], weights.all.log_mean()]
+            };
+            (0..x.nrows()).map(estimate).collect::<Vec<_>>()
+        },
+    );
     let found: Vec<[f64; 3]> = groups.concat();
     let of = |f: &dyn Fn(&[f64; 3]) -> f64| mean(&found.iter().map(f).collect::<Vec<_>>());
     let [amortization, amortization_se] = of(&|[encoder, fitted, _]| fitted - encoder);

@@ -51,14 +51,22 @@ pub struct Estimate {
 /// If `k` is 0, or the images have another size than the model's.
 pub fn log_likelihood(model: &Model, images: &Images, k: usize, progress: impl Fn() + Sync) -> Estimate {
     assert!(k > 0, "an estimate needs a sample");
-    let x = generate::first_images(model, images, images.len());
-    let [mean, log_var] = generate::posteriors(model, x.view());
-    let sampler = || Sampler::new(model, k);
-    let estimates: Vec<Weights> = parallel::map(images.len(), sampler, |sampler, i| {
-        let weights = sampler.weigh(model, i as u64, x.row(i), [mean.row(i), log_var.row(i)]);
-        progress();
-        weights
-    });
+    let rows = model.vae.images_per_pass(&model.params);
+    let mut estimates: Vec<Weights> = vec![];
+    for x in generate::batches(model, images, images.len(), rows) {
+        let [mean, log_var] = generate::posteriors(model, x.view());
+        let first = estimates.len();
+        estimates.extend(parallel::map(
+            x.nrows(),
+            || Sampler::new(model, k),
+            |sampler, i| {
+                let q = [mean.row(i), log_var.row(i)];
+                let weights = sampler.weigh(model, (first + i) as u64, x.row(i), q);
+                progress();
+                weights
+            },
+        ));
+    }
 
     let n = estimates.len() as f64;
     let mean_of = |of: &dyn Fn(&Weights) -> f64| estimates.iter().map(of).sum::<f64>() / n;

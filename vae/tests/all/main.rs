@@ -6,6 +6,7 @@ mod data;
 mod eval;
 mod faults;
 mod lab;
+mod machine;
 mod own_data;
 mod parity;
 mod pytorch;

@@ -37,7 +37,8 @@ fn where_no_thread_can_be_started_every_command_works_on_the_one_there_is() {
         "data list",
     ] {
         let arguments: Vec<&str> = command.split(' ').collect();
-        let Output { status, stderr, .. } = vae(folder.path(), &arguments).env(NO_THREAD.0, NO_THREAD.1).output().unwrap();
+        let Output { status, stderr, .. } =
+            vae(folder.path(), &arguments).env(NO_THREAD.0, NO_THREAD.1).output().unwrap();
         let said = text(&stderr);
         let expected = match several && arguments[0] != "data" {
             true => "vae: can start no more threads: working on 1 instead of ",
@@ -48,7 +49,10 @@ fn where_no_thread_can_be_started_every_command_works_on_the_one_there_is() {
     }
     // Nor does a name take a thread to be resolved; here it is that of a proxy at which nobody listens.
     let mut fetch = vae(folder.path(), &["data", "fetch", "kmnist"]);
-    fetch.env("VAE_DATA", folder.path().join("cache")).env("ALL_PROXY", "http://localhost:1").env(NO_THREAD.0, NO_THREAD.1);
+    fetch
+        .env("VAE_DATA", folder.path().join("cache"))
+        .env("ALL_PROXY", "http://localhost:1")
+        .env(NO_THREAD.0, NO_THREAD.1);
     let Output { status, stderr, .. } = fetch.output().unwrap();
     assert!(status.code() == Some(1) && text(&stderr).starts_with("vae: kmnist"), "{}", text(&stderr));
     succeeds(folder.path(), &["train", "--resume", "again", "--epochs", "2"]);

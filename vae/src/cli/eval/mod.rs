@@ -6,7 +6,7 @@ mod tables;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use vae::Result;
 use vae::evaluate::annealed::{Annealed, Effort, anneal};
@@ -15,8 +15,8 @@ use vae::evaluate::gap::{Gap, gap};
 use vae::evaluate::importance::{Estimate, log_likelihood};
 use vae::evaluate::{Evaluation, evaluate};
 
-use super::folder::RunFolder;
-use super::output::{say, say_json};
+use super::folder::{Others, RunFolder};
+use super::output::{progress_bar, say, say_json};
 
 /// Samples for log p(x) in `--gap-images` if nobody says how many.
 const SAMPLES: u32 = 1000;
@@ -26,9 +26,8 @@ const SAMPLES: u32 = 1000;
 pub(crate) struct Eval {
     /// The run folder
     run: PathBuf,
-    /// Other data; pictures are resized to the images of the run, all else must be of their size [default: the data of the run]
-    #[arg(long, value_name = "PATH")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    others: Others,
     /// Threads, at most one per core; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
@@ -78,15 +77,15 @@ impl Eval {
     pub(crate) fn run(self) -> Result<()> {
         let folder = RunFolder(self.run.clone());
         let model = folder.model()?;
-        let test = folder.data(&model, self.data.as_deref())?.test;
+        let test = folder.images(&model, &self.others)?;
         // Before minutes of computing, not after them.
         self.out.as_deref().map_or(Ok(()), pictures::make_folder)?;
         let at_most = |n: u32| (n as usize).min(test.len());
         let evaluation = evaluate(&model, &test);
         let decomposition = decompose(&model, &test, evaluation.losses.kl);
-        let estimate = self.importance_samples.map(|k| {
-            with_bar("log p(x)", test.len(), |bar| log_likelihood(&model, &test, k as usize, || bar.inc(1)))
-        });
+        let estimate = self
+            .importance_samples
+            .map(|k| with_bar("log p(x)", test.len(), |bar| log_likelihood(&model, &test, k as usize, || bar.inc(1))));
         let ais = self.ais_steps.map(|steps| {
             let chains = self.ais_chains as usize;
             let effort = Effort { steps: steps as usize, chains, images: at_most(self.ais_images) };
@@ -106,11 +105,9 @@ impl Eval {
     }
 }
 
-/// Runs `work` with a bar and the remaining time on standard error; it hides itself where that is no terminal.
+/// Runs `work` with a bar and the remaining time on standard error.
 pub(super) fn with_bar<R>(name: &'static str, length: usize, work: impl FnOnce(&ProgressBar) -> R) -> R {
-    let style = ProgressStyle::with_template("{msg}  {bar:30} {percent}%  {eta} left");
-    let style = style.expect("the template is well-formed");
-    let bar = ProgressBar::new(length as u64).with_style(style).with_message(name);
+    let bar = progress_bar(length as u64, "").with_message(name);
     let result = work(&bar);
     bar.finish_and_clear();
     result
