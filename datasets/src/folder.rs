@@ -164,10 +164,10 @@ mod tests {
         assert_eq!((data.train.labels(), data.test.labels()), (&[0, 0, 0][..], &[0, 1][..]));
         assert_eq!(notes[0], "there is no file of labels for the training images");
 
-        fs::write(dir.path().join(FILES[1]), bytes(&[3, 2, 1])).unwrap();
+        fs::write(dir.path().join(FILES[1]), bytes(&[3, 2, 2])).unwrap();
         let (data, notes) = opened(dir.path());
         assert_eq!(data.train.labels(), [0, 0, 0]);
-        let expected = "expected labels of 3 images, found an array of shape [3, 2, 1]; these labels are left out";
+        let expected = "expected labels of 3 images, found an array of shape [3, 2, 2]; these labels are left out";
         assert!(notes[0].ends_with(expected), "{notes:?}");
 
         let shorts = encode(&Idx { shape: vec![3], elements: Elements::I16(vec![975, 0, 3]) });

@@ -247,10 +247,18 @@ mod tests {
     }
 
     #[test]
-    fn flipped_bits_in_an_archive_never_change_the_images() {
-        let archive = npz(&[("x_train", images(4)), ("x_test", images(4))]);
-        let expected = data(&archive);
-        flips(&archive, |flipped| assert!(data(flipped).map_or(true, |data| Ok(data) == expected)));
+    fn flipped_bits_in_an_archive_never_change_an_image() {
+        // They may change the name of an array, which is then passed over: names have no checksum.
+        let archive = npz(&[("x_train", images(4)), ("x_test", images(3))]);
+        let is_good = |images: &Images, n: u8| {
+            (0..n).map(|i| [100 + i]).eq((0..images.len()).map(|i| *images.image(i).first_chunk().unwrap()))
+        };
+        flips(&archive, |flipped| match reading(flipped).map(|reading| reading.found) {
+            Err(_) => {}
+            Ok(Found::Parts(Dataset { train, test })) => assert!(is_good(&train, 4) && is_good(&test, 3)),
+            Ok(Found::Rows(images)) => assert!(is_good(&images, 4) || is_good(&images, 3)),
+            Ok(Found::Whole(..)) => panic!("the images have no names"),
+        });
     }
 
     proptest! {
