@@ -22,7 +22,7 @@ impl Options {
     ///
     /// If it is another one, on one line.
     pub fn expect(&self, found: Size) -> std::result::Result<(), String> {
-        let why = "only pictures, PNG or JPEG, can be changed";
+        let why = "only pictures can be changed";
         if let Some((height, width)) = self.image_size.filter(|&size| size != (found.height, found.width)) {
             return Err(format!("expected images of {height} × {width}, found {found}; {why}"));
         }
@@ -125,7 +125,7 @@ pub struct Opened<D = Dataset> {
 ///   `cifar-10-binary.tar.gz`; or that archive itself,
 /// - a folder with Larochelle's binarised MNIST, `binarized_mnist_train.amat` and `binarized_mnist_test.amat`, plain or
 ///   gzipped,
-/// - a folder of PNG and JPEG pictures, of which sub-folders are the labels, or a single such picture, or
+/// - a folder of pictures (PNG, JPEG, WebP, BMP, GIF), of which sub-folders are the labels; or a single picture, or
 /// - an array of images as NumPy saves it, `.npy` or `.npz`.
 ///
 /// # Errors
@@ -194,6 +194,7 @@ mod tests {
     use super::*;
     use crate::encode::{encode, gzip};
     use crate::idx::{Elements, Idx};
+    use crate::pictures::testing::{grey, grey_jpeg};
     use std::fs;
     use tempfile::TempDir;
 
@@ -241,10 +242,9 @@ mod tests {
         let amat =
             folder(&[("binarized_mnist_train.amat", line.clone()), ("binarized_mnist_test.amat.gz", gzip(&line))]);
         assert_eq!(opened(&amat, "", &any), Ok(Size::grey(28, 28)));
-        let picture = image::GrayImage::new(5, 4);
-        let pictures = tempfile::tempdir().unwrap();
-        ["a.png", "b.jpg"].iter().for_each(|name| picture.save(pictures.path().join(name)).unwrap());
-        assert_eq!(opened(&pictures, "", &any), Ok(Size::grey(4, 5)));
+        let pictures = folder(&[("a.png", grey(1)), ("b.jpg", grey_jpeg(1))]);
+        assert_eq!(opened(&pictures, "", &any), Ok(Size::grey(2, 3)));
+        assert_eq!(open_undivided(&pictures.path().join("b.jpg"), &any).unwrap().dataset.size(), Size::grey(2, 3));
         let mut npy = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/floats.npy")).unwrap();
         let npz = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/keras.npz")).unwrap();
         let arrays = folder(&[("a.npy", npy.clone()), ("b.NPZ", npz)]);
@@ -284,8 +284,9 @@ mod tests {
         assert_eq!(opened(&dir, "nothing", &any).unwrap_err(), "DIR/nothing: there is no such file or folder");
         let expected = "DIR/notes.txt: expected a folder, a picture, or a file .npy, .npz or cifar-10-binary.tar.gz";
         assert_eq!(opened(&dir, "notes.txt", &any).unwrap_err(), expected);
-        let expected = "expected MNIST's four IDX files, CIFAR-10's or binarised MNIST's files, or PNG or JPEG pictures, found none";
-        assert_eq!(opened(&dir, ".", &any).unwrap_err(), format!("DIR/.: {expected}"));
+        let expected = "expected MNIST's four IDX files, CIFAR-10's or binarised MNIST's files, or pictures";
+        let found = "only 1 file that is no picture: 1 .txt";
+        assert_eq!(opened(&dir, ".", &any).unwrap_err(), format!("DIR/.: {expected}, found {found}"));
     }
 
     #[test]
@@ -304,7 +305,7 @@ mod tests {
     fn a_size_that_the_data_have_is_no_error_and_another_one_is() {
         let mnist = mnist();
         assert_eq!(opened(&mnist, "", &sized(Some((2, 3)), Some(1))), Ok(Size::grey(2, 3)));
-        let why = "only pictures, PNG or JPEG, can be changed";
+        let why = "only pictures can be changed";
         let found = opened(&mnist, ".", &sized(Some((3, 2)), None)).unwrap_err();
         assert_eq!(found, format!("DIR/.: expected images of 3 × 2, found 2 × 3; {why}"));
         let found = opened(&mnist, ".", &sized(None, Some(3))).unwrap_err();
