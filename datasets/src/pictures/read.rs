@@ -69,6 +69,7 @@ impl<'a> Reader<'a> {
             }
             let read = |(picture, known): &(Picture, K)| read(&picture.path, known);
             // Outside a pool of threads rayon would make one, and panic where no thread can be started.
+            #[allow(clippy::disallowed_methods, reason = "the pool is there")]
             let results: Vec<_> = match rayon::current_thread_index() {
                 Some(_) => together.par_iter().map(read).collect(),
                 None => together.iter().map(read).collect(),
