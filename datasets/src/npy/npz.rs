@@ -15,7 +15,8 @@ use zip::ZipArchive;
 ///
 /// # Errors
 ///
-/// If the file cannot be opened or is no archive, or the choice is none; or if an array is damaged, or no array of images.
+/// If the file cannot be opened or is no archive, or the choice is none; or if an array of images is damaged, or none. Labels are
+/// left out then, with a note.
 pub(crate) fn from_npz(path: &Path, options: &Options) -> Result<Reading> {
     unpack(BufReader::new(open(path)?), options).map_err(|problem| Error::new(path, problem))
 }
@@ -25,11 +26,12 @@ fn unpack(file: impl Read + Seek, options: &Options) -> std::result::Result<Read
     let names::Choice { parts, mut notes } = names::choose(&archive.names(), options.key.as_deref())?;
     let (mut arrays, mut labelled) = (Vec::new(), Vec::new());
     for names::Pair { images, labels } in &parts {
-        let array = archive.read(images, |source, most| Pixels::read(source, most, options))?;
+        let array = archive.read(images, |source, most| Pixels::read(source, most, options));
+        let array = array.map_err(|problem| format!("{images}: {problem}"))?;
         notes.extend(array.note.iter().map(|note| format!("{images}: {note}")));
-        let found = labels.as_ref().map(|name| archive.read(name, |s, most| labels::read(s, most, array.images)));
-        let found = found.transpose()?.transpose();
-        labelled.push(Labelled { images: array.images, name: labels.clone().unwrap_or_default(), labels: found });
+        let name = labels.clone().unwrap_or_default();
+        let labels = labels.as_ref().map(|name| archive.read(name, |s, most| labels::read(s, most, array.images)));
+        labelled.push(Labelled { images: array.images, name, labels: labels.transpose() });
         arrays.push(array);
     }
     if let [train, test] = &arrays[..]
@@ -78,17 +80,17 @@ impl<R: Read + Seek> Archive<R> {
         self.arrays.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// What `parse` makes of the array `name` and of the most bytes that it may have; errors are preceded by the name.
+    /// What `parse` makes of the array `name` and of the most bytes that it may have.
     fn read<T>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&mut dyn Read, u64) -> std::result::Result<T, String>,
     ) -> std::result::Result<T, String> {
         let (_, at) = self.arrays.iter().find(|(n, _)| n == name).expect("the archive has the array that is asked for");
-        let mut member = self.zip.by_index(*at).map_err(|error| format!("{name}: cannot read: {error}"))?;
+        let mut member = self.zip.by_index(*at).map_err(|error| format!("cannot read: {error}"))?;
         // The archive's word for the compressed size may be a lie, but the file is no longer than it is.
         let most = most_unfolded(member.compressed_size().min(self.length)).min(MOST_BYTES);
-        parse(&mut member, most).map_err(|problem| format!("{name}: {problem}"))
+        parse(&mut member, most)
     }
 }
 
