@@ -1,7 +1,7 @@
 //! Data of whatever kind is there.
 
 use crate::split::split;
-use crate::{Dataset, Error, Images, Result, Size, amat, cifar, folder, npy, pictures};
+use crate::{Dataset, Error, Images, Result, Size, amat, cifar, folder, idx_sets, npy, pictures};
 use std::path::Path;
 
 /// What is wished of data that leave a choice.
@@ -11,7 +11,7 @@ pub struct Options {
     pub image_size: Option<(usize, usize)>,
     /// 1 for grey images, 3 for coloured ones: what pictures are turned into.
     pub channels: Option<usize>,
-    /// The array of an archive to read, where there are several.
+    /// The array of an archive, or the set of IDX files in a folder, that is read where there are several.
     pub key: Option<String>,
 }
 
@@ -31,6 +31,18 @@ impl Options {
         }
         Ok(())
     }
+
+    /// Checks that nobody wishes to choose where there is no choice.
+    ///
+    /// # Errors
+    ///
+    /// If there is a key, on one line.
+    pub fn expect_no_key(&self) -> std::result::Result<(), String> {
+        self.key.as_ref().map_or(Ok(()), |key| {
+            let where_it_is = "--key picks an array of a .npz or a set of IDX files";
+            Err(format!("expected no key, for there is nothing to choose from, found {key}; {where_it_is}"))
+        })
+    }
 }
 
 /// What a reader finds at a path.
@@ -40,6 +52,8 @@ pub(crate) enum Found {
     Parts(Dataset),
     /// Images of which nobody has said so, and their names.
     Whole(Images, Vec<Vec<u8>>),
+    /// Images of which nobody has said so, named by the numbers of their rows.
+    Rows(Images),
 }
 
 impl Found {
@@ -48,6 +62,10 @@ impl Found {
         match self {
             Found::Parts(dataset) => Ok(dataset),
             Found::Whole(images, names) => split(images, names.iter()),
+            Found::Rows(images) => {
+                let rows = 0..images.len();
+                split(images, rows.map(|row| row.to_string()))
+            }
         }
     }
 
@@ -55,13 +73,15 @@ impl Found {
     fn whole(self) -> Images {
         match self {
             Found::Parts(dataset) => dataset.test,
-            Found::Whole(images, _) => images,
+            Found::Whole(images, _) | Found::Rows(images) => images,
         }
     }
 
     fn size(&self) -> Size {
         match self {
-            Found::Parts(Dataset { train: images, .. }) | Found::Whole(images, _) => images.size(),
+            Found::Parts(Dataset { train: images, .. }) | Found::Whole(images, _) | Found::Rows(images) => {
+                images.size()
+            }
         }
     }
 }
@@ -99,7 +119,8 @@ pub struct Opened<D = Dataset> {
 
 /// Reads the data at `path`, which is
 ///
-/// - a folder with MNIST's four IDX files ([`crate::from_folder`]),
+/// - a folder with MNIST's four IDX files, or those of Fashion-MNIST, KMNIST, EMNIST or QMNIST, by whatever names and in
+///   whatever folders these are found,
 /// - a folder with CIFAR-10's binary files, in it or in its sub-folder `cifar-10-batches-bin`, or with
 ///   `cifar-10-binary.tar.gz`; or that archive itself,
 /// - a folder with Larochelle's binarised MNIST, `binarized_mnist_train.amat` and `binarized_mnist_test.amat`, plain or
@@ -129,16 +150,21 @@ pub fn open_undivided(path: &Path, options: &Options) -> Result<Opened<Images>> 
 }
 
 fn read(path: &Path, options: &Options) -> Result<Reading> {
-    let reading = read_any(path, options)?;
+    let mut reading = read_any(path, options)?;
     options.expect(reading.found.size()).map_err(|problem| Error::new(path, problem))?;
+    // A note reads like an error: the file, and what there is to say of it.
+    reading.notes.iter_mut().for_each(|note| *note = Error::new(path, std::mem::take(note)).to_string());
     Ok(reading)
 }
 
 fn read_any(path: &Path, options: &Options) -> Result<Reading> {
+    let no_choice = || options.expect_no_key().map_err(|problem| Error::new(path, problem));
     if path.is_dir() {
-        if folder::is_here(path) {
-            return folder::from_folder(path).map(Reading::from);
+        let sets = idx_sets::find(path);
+        if !sets.is_empty() {
+            return folder::from_folder(path, &sets, options);
         }
+        no_choice()?;
         if cifar::is_here(path) {
             return cifar::from_folder(path).map(Reading::from);
         }
@@ -151,9 +177,12 @@ fn read_any(path: &Path, options: &Options) -> Result<Reading> {
         return Err(Error::new(path, "there is no such file or folder"));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    if name.ends_with(".npz") {
+        return npy::from_npz(path, options);
+    }
+    no_choice()?;
     match () {
-        () if name.ends_with(".npy") => npy::from_npy(path, options).map(Reading::from),
-        () if name.ends_with(".npz") => npy::from_npz(path, options).map(Reading::from),
+        () if name.ends_with(".npy") => npy::from_npy(path, options),
         () if name.ends_with(".tar.gz") || name.ends_with(".tgz") => cifar::from_archive(path).map(Reading::from),
         () if pictures::is_picture(path) => pictures::from_file(path, options),
         () => Err(Error::new(path, "expected a folder, a picture, or a file .npy, .npz or cifar-10-binary.tar.gz")),
@@ -257,6 +286,18 @@ mod tests {
         assert_eq!(opened(&dir, "notes.txt", &any).unwrap_err(), expected);
         let expected = "expected MNIST's four IDX files, CIFAR-10's or binarised MNIST's files, or PNG or JPEG pictures, found none";
         assert_eq!(opened(&dir, ".", &any).unwrap_err(), format!("DIR/.: {expected}"));
+    }
+
+    #[test]
+    fn a_note_begins_with_the_path_and_a_key_where_there_is_no_choice_is_refused() {
+        let mnist = mnist();
+        let notes = open(mnist.path(), &Options::default()).unwrap().notes;
+        assert_eq!(notes, [format!("{}: all pixels are black", mnist.path().display())]);
+        let picture = folder(&[("a.png", vec![])]);
+        let key = Options { key: Some("x".into()), ..Options::default() };
+        let expected = "DIR/.: expected no key, for there is nothing to choose from, found x; --key picks an array of a .npz \
+                        or a set of IDX files";
+        assert_eq!(opened(&picture, ".", &key).unwrap_err(), expected);
     }
 
     #[test]

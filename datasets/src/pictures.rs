@@ -207,7 +207,12 @@ impl Files<'_> {
         let mut waiting = std::mem::take(&mut self.waiting).into_iter();
         while waiting.len() > 0 {
             let pictures: Vec<Picture> = waiting.by_ref().take(AT_A_TIME).collect();
-            let results: Vec<_> = pictures.par_iter().map(|picture| read(&picture.path)).collect();
+            let read = |picture: &Picture| read(&picture.path);
+            // Outside a pool of threads rayon would make one, and panic where no thread can be started.
+            let results: Vec<_> = match rayon::current_thread_index() {
+                Some(_) => pictures.par_iter().map(read).collect(),
+                None => pictures.iter().map(read).collect(),
+            };
             for (picture, result) in pictures.into_iter().zip(results) {
                 match result {
                     Ok(content) => take(picture, content),

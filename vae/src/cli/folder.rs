@@ -64,8 +64,8 @@ impl RunFolder {
     fn expect_empty(&self) -> Result<()> {
         let entries =
             fs::read_dir(&self.0).map_err(|e| Error::file(&self.0, format!("cannot read this folder: {e}")))?;
-        let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        match names.any(|name| !BEFORE_A_RUN.contains(&name.as_str())) {
+        let mut names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
+        match names.any(|name| !BEFORE_A_RUN.iter().any(|known| name == *known)) {
             false => Ok(()),
             true => Err(Error::file(
                 &self.0,
@@ -74,7 +74,7 @@ impl RunFolder {
         }
     }
 
-    /// Takes the folder for this process.
+    /// Takes the folder for this process. Where the file system has no locks, that is said, and the folder is not locked.
     ///
     /// # Errors
     /// If another one has it.
@@ -83,10 +83,13 @@ impl RunFolder {
         let options = File::options().create(true).truncate(false).write(true).open(self.0.join(LOCK));
         let file = options.map_err(|e| cannot(e.to_string()))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => Err(Error::file(&self.0, "another process is training in this folder")),
-            Err(TryLockError::Error(e)) => Err(cannot(e.to_string())),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::file(&self.0, "another process is training in this folder"));
+            }
+            Err(TryLockError::Error(e)) => complain(&unlocked(&self.0, &e.to_string())),
+            Ok(()) => {}
         }
+        Ok(Lock(file))
     }
 
     /// A file in the folder.
@@ -96,9 +99,12 @@ impl RunFolder {
 
     /// The folder's name as a shell takes it.
     pub(crate) fn quoted(&self) -> String {
-        let name = self.0.display().to_string();
         let plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
-        if name.chars().all(plain) { name } else { format!("'{}'", name.replace('\'', r"'\''")) }
+        match self.0.to_str().filter(|name| !name.contains(char::is_control)) {
+            Some(name) if name.chars().all(plain) => name.into(),
+            Some(name) => format!("'{}'", name.replace('\'', r"'\''")),
+            None => format!("$'{}'", self.0.as_os_str().as_encoded_bytes().escape_ascii()),
+        }
     }
 
     /// Writes a file of the run, whole or not at all.
@@ -159,6 +165,12 @@ impl RunFolder {
     }
 }
 
+/// What is said of a folder that cannot be locked, as on some network file systems.
+pub(crate) fn unlocked(folder: &Path, problem: &str) -> String {
+    let problem = format!("cannot lock this folder ({problem}): nothing keeps another process from writing in it, too");
+    Error::file(folder, problem).to_string()
+}
+
 /// Images that are not the run's own.
 #[derive(Args)]
 pub(crate) struct Others {
@@ -201,6 +213,7 @@ fn built_in(options: &Options) -> Result<Dataset> {
     let expected = options.expect(mnist.train.size());
     let others = "--data names other images than the built-in MNIST";
     expected.map_err(|problem| Error::Usage(format!("--image-size, --channels: {problem}; {others}")))?;
+    options.expect_no_key().map_err(|problem| Error::Usage(format!("--key: {problem}")))?;
     Ok(mnist)
 }
 

@@ -14,7 +14,6 @@ use vae::variance::{OfEstimator, Scatter, fixed_images, scatter};
 use vae::{Error, Result};
 
 use super::folder::RunFolder;
-use super::on_threads;
 use super::output::{say, say_json};
 use super::signals::Stop;
 use super::train::load;
@@ -42,9 +41,9 @@ pub(crate) struct Variance {
     /// How often it is drawn
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     draws: u32,
-    /// Threads; they change the time and nothing else [default: one per core]
+    /// Threads, at most one per core; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    pub(super) threads: Option<u16>,
     /// The folder for what is written, new or empty
     #[arg(long, value_name = "DIR", default_value = "runs/variance")]
     out: PathBuf,
@@ -70,11 +69,15 @@ fn estimators(k: usize) -> [(Estimator, usize); 7] {
 }
 
 impl Variance {
-    pub(crate) fn run(self) -> Result<()> {
-        let mut config = match &self.config {
-            Some(path) => Config::read(path)?,
-            None => Config { binarize: Pixels::Dynamic, epochs: 5, ..Config::default() },
-        };
+    /// Those that the arguments override.
+    pub(super) fn settings(&self) -> Result<Config> {
+        match &self.config {
+            Some(path) => Config::read(path),
+            None => Ok(Config { binarize: Pixels::Dynamic, epochs: 5, ..Config::default() }),
+        }
+    }
+
+    pub(crate) fn run(self, mut config: Config) -> Result<()> {
         config.epochs = self.epochs.unwrap_or(config.epochs);
         let data = load(&mut config)?;
         let images = fixed_images(&data.train, self.images as usize, &config);
@@ -85,9 +88,7 @@ impl Variance {
         let (folder, _lock) = RunFolder::create(Some(&self.out))?;
         let stop = Stop::listen()?;
         folder.write("config.toml", config.to_toml().as_bytes())?;
-        on_threads(self.threads.map(usize::from).or(config.threads), || {
-            self.study(&folder, &stop, Trainer::new(Model::new(config, data.train.size()), &data.train), &images)
-        })
+        self.study(&folder, &stop, Trainer::new(Model::new(config, data.train.size()), &data.train), &images)
     }
 
     fn study(&self, folder: &RunFolder, stop: &Stop, mut trainer: Trainer, images: &Images) -> Result<()> {

@@ -13,7 +13,6 @@ use autograd::kernels::parallel;
 use autograd::{Recorder, Slot, Tape};
 use datasets::Images;
 use ndarray::ArrayView1;
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::checkpoint::Model;
@@ -57,11 +56,12 @@ pub fn log_likelihood(model: &Model, images: &Images, k: usize, progress: impl F
     for x in generate::batches(model, images, images.len(), rows) {
         let [mean, log_var] = generate::posteriors(model, x.view());
         let first = estimates.len();
-        estimates.par_extend((0..x.nrows()).into_par_iter().map_init(
+        estimates.extend(parallel::map(
+            x.nrows(),
             || Sampler::new(model, k),
             |sampler, i| {
                 let q = [mean.row(i), log_var.row(i)];
-                let weights = parallel::alone(|| sampler.weigh(model, (first + i) as u64, x.row(i), q));
+                let weights = sampler.weigh(model, (first + i) as u64, x.row(i), q);
                 progress();
                 weights
             },

@@ -100,7 +100,7 @@ fn pictures_are_drawn_where_it_says_of_a_likelihood_that_has_pixels() {
     let counts = ["--likelihood", "multinomial", "--epochs", "1", "--latent", "2", "--hidden", "8"];
     succeeds(folder, &[&["train", "--data", "data", "--out", "counts"], &counts[..]].concat());
     let output = vae(folder, &["eval", "counts", "--out", "c"]).output().unwrap();
-    assert!(output.status.success() && common::text(&output.stderr).contains("no nats.png"));
+    assert!(output.status.success() && crate::common::text(&output.stderr).contains("no nats.png"));
     assert_eq!(names(&folder.join("c")), ["kl.png", "kl.svg"]);
 }
 

@@ -153,9 +153,9 @@ fn what_is_missed_or_has_no_data_is_said() {
     assert!(problem.contains("1 of what is required was missed"), "{problem}");
 
     let cache = folder.path().join("no cache");
-    let mut command = common::vae(folder.path(), &["reproduce", "static", "--out", "s"]);
+    let mut command = crate::common::vae(folder.path(), &["reproduce", "static", "--out", "s"]);
     let output = command.env("VAE_DATA", cache).output().unwrap();
-    let printed = common::text(&output.stdout);
+    let printed = crate::common::text(&output.stdout);
     assert!(output.status.success() && printed.contains("VAE: skipped, no data: `vae data fetch"), "{printed}");
 
     assert!(fails(2, folder.path(), &["reproduce", "burdda"]).contains("expected one of default, bias"));

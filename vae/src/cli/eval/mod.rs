@@ -6,7 +6,7 @@ mod tables;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use vae::Result;
 use vae::evaluate::annealed::{Annealed, Effort, anneal};
@@ -16,8 +16,7 @@ use vae::evaluate::importance::{Estimate, log_likelihood};
 use vae::evaluate::{Evaluation, evaluate};
 
 use super::folder::{Others, RunFolder};
-use super::on_threads;
-use super::output::{say, say_json};
+use super::output::{progress_bar, say, say_json};
 
 /// Samples for log p(x) in `--gap-images` if nobody says how many.
 const SAMPLES: u32 = 1000;
@@ -29,9 +28,9 @@ pub(crate) struct Eval {
     run: PathBuf,
     #[command(flatten)]
     others: Others,
-    /// Threads; they change the time and nothing else [default: one per core]
+    /// Threads, at most one per core; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    pub(super) threads: Option<u16>,
     /// Estimate −log p(x) too, by importance sampling with K samples for each image; 5000 are usual
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     importance_samples: Option<u32>,
@@ -82,24 +81,22 @@ impl Eval {
         // Before minutes of computing, not after them.
         self.out.as_deref().map_or(Ok(()), pictures::make_folder)?;
         let at_most = |n: u32| (n as usize).min(test.len());
-        let report = on_threads(self.threads.map(usize::from), || {
-            let evaluation = evaluate(&model, &test);
-            let decomposition = decompose(&model, &test, evaluation.losses.kl);
-            let estimate = self.importance_samples.map(|k| {
-                with_bar("log p(x)", test.len(), |bar| log_likelihood(&model, &test, k as usize, || bar.inc(1)))
-            });
-            let ais = self.ais_steps.map(|steps| {
-                let chains = self.ais_chains as usize;
-                let effort = Effort { steps: steps as usize, chains, images: at_most(self.ais_images) };
-                with_bar("annealing", effort.total(), |bar| anneal(&model, &test, effort, |n| bar.inc(n as u64)))
-            });
-            let gap = self.gap_images.map(at_most).map(|n| {
-                let k = self.importance_samples.unwrap_or(SAMPLES) as usize;
-                with_bar("fitting", n, |bar| gap(&model, &test, n, k, || bar.inc(1)))
-            });
-            self.out.as_deref().map_or(Ok(()), |out| pictures::draw(out, &model, &test, &evaluation, self.json))?;
-            Ok(Report { evaluation, decomposition, estimate, ais, gap })
-        })?;
+        let evaluation = evaluate(&model, &test);
+        let decomposition = decompose(&model, &test, evaluation.losses.kl);
+        let estimate = self
+            .importance_samples
+            .map(|k| with_bar("log p(x)", test.len(), |bar| log_likelihood(&model, &test, k as usize, || bar.inc(1))));
+        let ais = self.ais_steps.map(|steps| {
+            let chains = self.ais_chains as usize;
+            let effort = Effort { steps: steps as usize, chains, images: at_most(self.ais_images) };
+            with_bar("annealing", effort.total(), |bar| anneal(&model, &test, effort, |n| bar.inc(n as u64)))
+        });
+        let gap = self.gap_images.map(at_most).map(|n| {
+            let k = self.importance_samples.unwrap_or(SAMPLES) as usize;
+            with_bar("fitting", n, |bar| gap(&model, &test, n, k, || bar.inc(1)))
+        });
+        self.out.as_deref().map_or(Ok(()), |out| pictures::draw(out, &model, &test, &evaluation, self.json))?;
+        let report = Report { evaluation, decomposition, estimate, ais, gap };
         match self.json {
             true => say_json(&report),
             false => say(&tables::all(&model, &test, &report)),
@@ -108,11 +105,9 @@ impl Eval {
     }
 }
 
-/// Runs `work` with a bar and the remaining time on standard error; it hides itself where that is no terminal.
+/// Runs `work` with a bar and the remaining time on standard error.
 pub(super) fn with_bar<R>(name: &'static str, length: usize, work: impl FnOnce(&ProgressBar) -> R) -> R {
-    let style = ProgressStyle::with_template("{msg}  {bar:30} {percent}%  {eta} left");
-    let style = style.expect("the template is well-formed");
-    let bar = ProgressBar::new(length as u64).with_style(style).with_message(name);
+    let bar = progress_bar(length as u64, "").with_message(name);
     let result = work(&bar);
     bar.finish_and_clear();
     result

@@ -18,7 +18,6 @@ use vae::{Error, Result};
 use self::table::Table;
 use super::eval::with_bar;
 use super::folder::{RunFolder, in_catalog};
-use super::on_threads;
 use super::output::{complain, say, say_json};
 use super::signals::Stop;
 use super::train::{Train, training_seconds};
@@ -44,9 +43,9 @@ pub(crate) struct Reproduce {
     /// Where the data of protocols that name some are, if `vae data fetch` has not downloaded them
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// Threads; they change the time and nothing else [default: one per core]
+    /// Threads, at most one per core; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    pub(super) threads: Option<u16>,
     /// The folder of all runs and tables
     #[arg(long, value_name = "DIR", default_value = "runs/reproduce")]
     out: PathBuf,
@@ -166,25 +165,23 @@ impl Reproduce {
         if !self.json {
             say(&format!("\n{}: {}, in {}", protocol.title, row.title, run.quoted()));
         }
-        let (epochs, threads) = (config.epochs, config.threads);
+        let epochs = config.epochs;
         Train::to_the_end(&run, config, self.json)?;
         let model = run.model()?;
         let test = run.data(&model, self.data.as_deref())?.test;
         let start = Instant::now();
-        let (evaluation, estimate) = on_threads(threads, || {
-            let estimate = |bar: &ProgressBar| {
-                log_likelihood(&model, &test, protocol.samples, || {
-                    bar.inc(1);
-                    if let Some(signal) = stop.asked() {
-                        // The run is finished and on disk, and what was measured is of no use until it is all there.
-                        bar.finish_and_clear();
-                        complain("interrupted while measuring: the same command goes on");
-                        std::process::exit(128 + i32::from(signal));
-                    }
-                })
-            };
-            Ok((evaluate(&model, &test), with_bar("log p(x)", test.len(), estimate)))
-        })?;
+        let evaluation = evaluate(&model, &test);
+        let estimate = with_bar("log p(x)", test.len(), |bar: &ProgressBar| {
+            log_likelihood(&model, &test, protocol.samples, || {
+                bar.inc(1);
+                if let Some(signal) = stop.asked() {
+                    // The run is finished and on disk, and what was measured is of no use until it is all there.
+                    bar.finish_and_clear();
+                    complain("interrupted while measuring: the same command goes on");
+                    std::process::exit(128 + i32::from(signal));
+                }
+            })
+        });
         let outcome = Outcome {
             epochs,
             samples: protocol.samples,
