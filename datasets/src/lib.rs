@@ -13,7 +13,7 @@
 //! | `cifar.rs`   | CIFAR-10's binary files, or the archive of them → [`Dataset`]          |
 //! | `amat.rs`    | Larochelle's binarised MNIST, lines of digits → [`Dataset`]            |
 //! | `npy/`       | arrays as NumPy saves them, one or an archive → [`Dataset`]            |
-//! | `pictures.rs`| a folder of PNG and JPEG files → [`Dataset`]                           |
+//! | `pictures/`  | a folder of pictures, or one: which files, decoded, fitted → [`Dataset`] |
 //! | `scale.rs`   | pixels of whatever depth → bytes, where white is 255                   |
 //! | `labels.rs`  | labels of whatever kind → classes                                      |
 //! | `split.rs`   | images without a test set → [`Dataset`], by a hash of their names      |
