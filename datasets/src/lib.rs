@@ -24,7 +24,7 @@
 //! | `random.rs`  | seed, purpose and step → a random [`generator`]                        |
 //!
 //! Other data sets are downloaded: [`catalog`] says which there are, [`cache`] where they are kept, and [`download`]
-//! brings them there.
+//! brings them there, through the system's `curl` program (`curl.rs`).
 //!
 //! # Example
 //!
@@ -52,6 +52,7 @@ mod batches;
 pub mod cache;
 pub mod catalog;
 mod cifar;
+mod curl;
 #[cfg(test)]
 mod damage;
 pub mod download;
