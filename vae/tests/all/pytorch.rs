@@ -14,7 +14,7 @@ use vae::checkpoint::Model;
 use vae::objective::Objective;
 use vae::train::Step;
 
-use crate::common::{fails, succeeds};
+use crate::common::{fails, json_lines, succeeds};
 
 const BATCH: usize = 32;
 
@@ -91,7 +91,7 @@ fn an_imported_model_is_a_run_that_can_be_evaluated_shown_and_trained_on() {
     let theirs = as_pytorch_saves(&fixture("small_f32"), "after100");
     fs::write(folder.path().join("theirs.safetensors"), &theirs).unwrap();
     succeeds(folder.path(), &["import", "theirs.safetensors", "--out", "run"]);
-    let loss = |printed: String| common::json_lines(&printed)[0]["loss"].as_f64().unwrap();
+    let loss = |printed: String| json_lines(&printed)[0]["loss"].as_f64().unwrap();
     let before = loss(succeeds(folder.path(), &["eval", "run", "--json"]));
     for command in ["sample", "reconstruct", "tape"] {
         succeeds(folder.path(), &[command, "run"]);
@@ -100,7 +100,7 @@ fn an_imported_model_is_a_run_that_can_be_evaluated_shown_and_trained_on() {
     let arguments = ["train", "--resume", "run", "--epochs", "1", "--limit", "5120", "--seed", "7", "--json"];
     let problem = fails(2, folder.path(), &["train", "--resume", "run", "--latent", "9"]);
     assert_eq!(problem, "vae: --latent: expected 8, as run has, found 9\n");
-    let line = common::json_lines(&succeeds(folder.path(), &arguments)).remove(0);
+    let line = json_lines(&succeeds(folder.path(), &arguments)).remove(0);
     let (train, test) = (line["train"]["loss"].as_f64().unwrap(), line["test"]["loss"].as_f64().unwrap());
     assert!(before < 250.0 && train < before && test < train, "{before} {train} {test}");
 }
