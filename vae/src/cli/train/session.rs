@@ -17,7 +17,7 @@ use vae::{Error, Result};
 use super::metrics::{Epoch, History};
 use super::pictures;
 use crate::cli::folder::RunFolder;
-use crate::cli::output::{likelihood, say, say_json, show, thousands};
+use crate::cli::output::{likelihood, say, show, thousands};
 use crate::cli::signals::Stop;
 
 /// A run under way in its folder.
@@ -75,7 +75,8 @@ impl Session<'_> {
             }
             self.finish_epoch().inspect_err(|_| self.say_what_is_kept(bar))?;
             let last = self.history.0.last().expect("an epoch was finished");
-            bar.suspend(|| if self.json { say_json(last) } else { say(&last.row()) });
+            let line = if self.json { last.json(self.folder)? } else { last.row() };
+            bar.suspend(|| say(&line));
             // What a checkpoint counts as done is on disk before it: the last thing written is what a run resumes from.
             self.history.write(self.folder)?;
             pictures::write(self.folder, &self.trainer.model, self.data, &self.history)?;
@@ -98,7 +99,8 @@ impl Session<'_> {
             let what = format!("after its update the test loss is {}", test.loss);
             return Err(Error::Diverged { epoch, step, what });
         }
-        let images_per_second = self.data.train.len() as f64 / seconds;
+        // A clock may have moved no further.
+        let images_per_second = self.data.train.len() as f64 / seconds.max(1e-9);
         self.history.0.push(Epoch { epoch, step, seconds, images_per_second, train, test });
         Ok(())
     }
