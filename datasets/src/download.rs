@@ -5,7 +5,7 @@
 //! renamed: whoever finds a file under its own name finds the right one.
 
 use crate::catalog::RemoteFile;
-use crate::{Error, cache};
+use crate::{Error, cache, flush_folder};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -17,7 +17,7 @@ use ureq::{Agent, Body, Timeout};
 /// How long to wait for a server, and how often to try.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// To find the address and to connect.
+    /// To connect, once the address is found.
     pub connect: Duration,
     /// For the next bytes of an answer.
     pub stall: Duration,
@@ -63,6 +63,11 @@ pub enum Progress<'a> {
         /// What went wrong.
         problem: &'a str,
     },
+    /// The folder knows no locks: nothing keeps another process from downloading into it at the same time.
+    Unlocked {
+        /// What the system says.
+        problem: &'a str,
+    },
 }
 
 /// Why a file was not fetched.
@@ -77,7 +82,7 @@ pub enum Failure {
 /// Fetches `file` from the first of `addresses` that has it into `folder`, which is made if need be: whether that was
 /// necessary. If the right file is there, the network is left alone; a wrong one of the same name is replaced.
 ///
-/// Of several processes that fetch into one folder, all but one wait.
+/// Of several processes that fetch into one folder, all but one wait, if its file system has locks.
 ///
 /// # Errors
 ///
@@ -246,7 +251,7 @@ fn begins_at(response: &Response<Body>, first: u64) -> bool {
 
 fn agent(patience: &Patience) -> Agent {
     let mut config = Agent::config_builder()
-        .timeout_resolve(Some(patience.connect))
+        // None for finding the address: it would take a thread, and where none can be had, a panic. The system has its own.
         .timeout_connect(Some(patience.connect))
         .timeout_per_read(Some(patience.stall))
         .timeout_per_write(Some(patience.stall))
@@ -291,13 +296,17 @@ fn lock(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<File, Failu
     let path = folder.join(".lock");
     let cannot_lock = |e: io::Error| disk(&path, "cannot lock", &e);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(cannot_lock)?;
-    match file.try_lock() {
-        Ok(()) => {}
+    let locked = match file.try_lock() {
+        Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => {
             progress(Progress::Waiting);
-            file.lock().map_err(cannot_lock)?;
+            file.lock()
         }
-        Err(TryLockError::Error(e)) => return Err(cannot_lock(e)),
+        Err(TryLockError::Error(e)) => Err(e),
+    };
+    // Some network file systems have no locks. Bytes of two processes in one file would not pass for the right ones.
+    if let Err(e) = locked {
+        progress(Progress::Unlocked { problem: &e.to_string() });
     }
     Ok(file)
 }
@@ -305,11 +314,7 @@ fn lock(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<File, Failu
 /// Gives the complete file its name, for good.
 fn settle(part: &Path, path: &Path, folder: &Path) -> Result<(), Failure> {
     fs::rename(part, path).map_err(|e| disk(path, "cannot rename the finished download to this", &e))?;
-    // On Windows a folder cannot be opened, nor need it be.
-    if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| disk(folder, "cannot write", &e))?;
-    }
-    Ok(())
+    flush_folder(folder).map_err(|e| disk(folder, "cannot write", &e))
 }
 
 fn disk(path: &Path, problem: &str, error: &io::Error) -> Failure {

@@ -32,6 +32,20 @@ pub enum Elements {
     F64(Vec<f64>),
 }
 
+impl Elements {
+    /// The elements as numbers, in row-major order.
+    pub(crate) fn numbers(&self) -> Box<dyn Iterator<Item = f64> + '_> {
+        match self {
+            Elements::U8(elements) => Box::new(elements.iter().map(|&element| element.into())),
+            Elements::I8(elements) => Box::new(elements.iter().map(|&element| element.into())),
+            Elements::I16(elements) => Box::new(elements.iter().map(|&element| element.into())),
+            Elements::I32(elements) => Box::new(elements.iter().map(|&element| element.into())),
+            Elements::F32(elements) => Box::new(elements.iter().map(|&element| element.into())),
+            Elements::F64(elements) => Box::new(elements.iter().copied()),
+        }
+    }
+}
+
 /// An array read from an IDX file: the number of elements is the product of `shape`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Idx {
@@ -58,7 +72,7 @@ pub fn read(path: &Path) -> Result<Idx> {
 /// # Errors
 ///
 /// If `source` cannot be read, is not IDX, has an unknown element type, ends early, goes on after its promised end,
-/// or is gzip that is damaged, cut short, or followed by something else.
+/// or is gzip that is damaged, cut short, or followed by something else than zeros, with which tapes and disks are filled up.
 pub fn parse(name: &Path, source: impl Read) -> Result<Idx> {
     let (source, gzipped) = unfold(source).map_err(|error| Error::new(name, format!("cannot read: {error}")))?;
     let idx = decode(source).map_err(|problem| if gzipped { format!("inside gzip: {problem}") } else { problem });
@@ -298,8 +312,16 @@ mod tests {
     #[test]
     fn anything_after_the_gzip_is_an_error() {
         let file = gzip(&[header(&[3]), vec![1, 2, 3]].concat());
-        for garbage in [&b"\0"[..], b"x", b"\x1f\x8b", b"more than a gzip header of text"] {
+        for garbage in [&b"x"[..], b"\x1f\x8b", b"more than a gzip header of text", b"\0x", &gzip(b"x")] {
             parsed(&[&file, garbage].concat()).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn zeros_after_the_gzip_are_padding() {
+        let file = [header(&[3]), vec![1, 2, 3]].concat();
+        for zeros in [1, 512, 100_000] {
+            assert_eq!(parsed(&[gzip(&file), vec![0; zeros]].concat()), parsed(&file));
         }
     }
 

@@ -186,6 +186,23 @@ impl Images {
         self.labels.shrink_to_fit();
     }
 
+    /// Puts other images after these.
+    ///
+    /// # Errors
+    ///
+    /// If they have another size, or all are more than a `u32` counts, on one line; these are then as they were.
+    pub fn append(&mut self, others: Images) -> Result<(), String> {
+        if others.size != self.size {
+            return Err(format!("expected images of {}, as those before have, found {}", self.size, others.size));
+        }
+        if u32::try_from(self.len() + others.len()).is_err() {
+            return Err(format!("{} images and {} more are too many to be numbered", self.len(), others.len()));
+        }
+        self.pixels.extend(others.pixels);
+        self.labels.extend(others.labels);
+        Ok(())
+    }
+
     /// One epoch of training: every image once, in batches of `size`, in an order that (`seed`, `epoch`) determine.
     ///
     /// # Panics
@@ -273,6 +290,17 @@ mod tests {
         images.truncate(0);
         assert!(images.is_empty());
         assert_eq!(images.in_order(4).iter().count(), 0);
+    }
+
+    #[test]
+    fn append_puts_images_of_the_same_size_after_the_others() {
+        let mut images = three();
+        images.append(Images::new(vec![40, 41], Size::grey(1, 2), vec![4]).unwrap()).unwrap();
+        assert_eq!((images.len(), images.image(2), images.image(3)), (4, &[30, 31][..], &[40, 41][..]));
+        assert_eq!(images.labels(), [1, 2, 3, 4]);
+        let problem = images.append(Images::new(vec![0, 0], Size::grey(2, 1), vec![0]).unwrap()).unwrap_err();
+        assert_eq!(problem, "expected images of 1 × 2, as those before have, found 2 × 1");
+        assert_eq!(images.len(), 4);
     }
 
     #[test]

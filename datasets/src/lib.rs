@@ -8,11 +8,14 @@
 //! | `idx.rs`     | bytes of an IDX file → a checked array                                 |
 //! | `pair.rs`    | an array of images and an array of labels → [`Images`]                 |
 //! | `mnist.rs`   | the four MNIST files inside this crate → [`Dataset`]                   |
-//! | `folder.rs`  | the same four names in a folder (Fashion-MNIST, KMNIST) → [`Dataset`]  |
+//! | `idx_sets.rs`| a folder → which sets in IDX files are in it, however they are named   |
+//! | `folder.rs`  | such a set (MNIST, Fashion-MNIST, KMNIST, EMNIST, QMNIST) → [`Dataset`]|
 //! | `cifar.rs`   | CIFAR-10's binary files, or the archive of them → [`Dataset`]          |
 //! | `amat.rs`    | Larochelle's binarised MNIST, lines of digits → [`Dataset`]            |
-//! | `npy.rs`     | arrays as NumPy saves them → [`Dataset`]                               |
+//! | `npy/`       | arrays as NumPy saves them, one or an archive → [`Dataset`]            |
 //! | `pictures.rs`| a folder of PNG and JPEG files → [`Dataset`]                           |
+//! | `scale.rs`   | pixels of whatever depth → bytes, where white is 255                   |
+//! | `labels.rs`  | labels of whatever kind → classes                                      |
 //! | `split.rs`   | images without a test set → [`Dataset`], by a hash of their names      |
 //! | `open.rs`    | any of these, whichever is there: [`open()`]                           |
 //! | `batches.rs` | [`Images`] → one epoch of shuffled batches                             |
@@ -55,9 +58,12 @@ pub mod download;
 #[cfg(test)]
 mod encode;
 mod error;
+mod flush;
 mod folder;
 pub mod idx;
+mod idx_sets;
 mod images;
+mod labels;
 mod mnist;
 mod npy;
 mod open;
@@ -65,13 +71,14 @@ mod pair;
 mod pictures;
 mod pixels;
 mod random;
+mod scale;
 mod source;
 mod split;
 
 pub use batch::Batch;
 pub use batches::{BatchIter, Batches};
 pub use error::{Error, Result};
-pub use folder::from_folder;
+pub use flush::flush_folder;
 pub use images::{Dataset, Images, Size};
 pub use mnist::mnist;
 pub use open::{Opened, Options, open, open_undivided};

@@ -3,7 +3,7 @@
 //! The data are Yann LeCun's, Corinna Cortes's and Christopher J.C. Burges's, under CC BY-SA 3.0; see
 //! `datasets/mnist/README.md`.
 
-use crate::pair::join;
+use crate::pair::{Pair, join};
 use crate::{Dataset, Result, idx};
 use std::path::{Path, PathBuf};
 
@@ -22,8 +22,9 @@ pub fn mnist() -> Dataset {
 
 fn built_in() -> Result<Dataset> {
     let parse = |name: &str, bytes| Ok((PathBuf::from(name), idx::parse(Path::new(name), bytes)?));
-    let train = join(parse("train images", TRAIN_IMAGES)?, parse("train labels", TRAIN_LABELS)?)?;
-    let test = join(parse("test images", TEST_IMAGES)?, parse("test labels", TEST_LABELS)?)?;
+    let pair = |images, labels| Ok(Pair { images: parse("images", images)?, labels: Some(parse("labels", labels)?) });
+    let (mut images, _) = join(vec![pair(TRAIN_IMAGES, TRAIN_LABELS)?, pair(TEST_IMAGES, TEST_LABELS)?])?;
+    let (test, train) = (images.pop().expect("two parts"), images.pop().expect("two parts"));
     Ok(Dataset { train, test })
 }
 

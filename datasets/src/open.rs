@@ -1,7 +1,7 @@
 //! Data of whatever kind is there.
 
 use crate::split::split;
-use crate::{Dataset, Error, Images, Result, Size, amat, cifar, folder, npy, pictures};
+use crate::{Dataset, Error, Images, Result, Size, amat, cifar, folder, idx_sets, npy, pictures};
 use std::path::Path;
 
 /// What is wished of data that leave a choice.
@@ -11,7 +11,7 @@ pub struct Options {
     pub image_size: Option<(usize, usize)>,
     /// 1 for grey images, 3 for coloured ones: what pictures are turned into.
     pub channels: Option<usize>,
-    /// The array of an archive to read, where there are several.
+    /// The array of an archive, or the set of IDX files in a folder, that is read where there are several.
     pub key: Option<String>,
 }
 
@@ -22,7 +22,7 @@ impl Options {
     ///
     /// If it is another one, on one line.
     pub fn expect(&self, found: Size) -> std::result::Result<(), String> {
-        let why = "only pictures, PNG or JPEG, can be changed";
+        let why = "only pictures can be changed";
         if let Some((height, width)) = self.image_size.filter(|&size| size != (found.height, found.width)) {
             return Err(format!("expected images of {height} × {width}, found {found}; {why}"));
         }
@@ -30,6 +30,18 @@ impl Options {
             return Err(format!("expected images of {channels} channels, found {}; {why}", found.channels));
         }
         Ok(())
+    }
+
+    /// Checks that nobody wishes to choose where there is no choice.
+    ///
+    /// # Errors
+    ///
+    /// If there is a key, on one line.
+    pub fn expect_no_key(&self) -> std::result::Result<(), String> {
+        self.key.as_ref().map_or(Ok(()), |key| {
+            let where_it_is = "--key picks an array of a .npz or a set of IDX files";
+            Err(format!("expected no key, for there is nothing to choose from, found {key}; {where_it_is}"))
+        })
     }
 }
 
@@ -40,6 +52,8 @@ pub(crate) enum Found {
     Parts(Dataset),
     /// Images of which nobody has said so, and their names.
     Whole(Images, Vec<Vec<u8>>),
+    /// Images of which nobody has said so, named by the numbers of their rows.
+    Rows(Images),
 }
 
 impl Found {
@@ -48,6 +62,10 @@ impl Found {
         match self {
             Found::Parts(dataset) => Ok(dataset),
             Found::Whole(images, names) => split(images, names.iter()),
+            Found::Rows(images) => {
+                let rows = 0..images.len();
+                split(images, rows.map(|row| row.to_string()))
+            }
         }
     }
 
@@ -55,13 +73,15 @@ impl Found {
     fn whole(self) -> Images {
         match self {
             Found::Parts(dataset) => dataset.test,
-            Found::Whole(images, _) => images,
+            Found::Whole(images, _) | Found::Rows(images) => images,
         }
     }
 
     fn size(&self) -> Size {
         match self {
-            Found::Parts(Dataset { train: images, .. }) | Found::Whole(images, _) => images.size(),
+            Found::Parts(Dataset { train: images, .. }) | Found::Whole(images, _) | Found::Rows(images) => {
+                images.size()
+            }
         }
     }
 }
@@ -99,12 +119,13 @@ pub struct Opened<D = Dataset> {
 
 /// Reads the data at `path`, which is
 ///
-/// - a folder with MNIST's four IDX files ([`crate::from_folder`]),
+/// - a folder with MNIST's four IDX files, or those of Fashion-MNIST, KMNIST, EMNIST or QMNIST, by whatever names and in
+///   whatever folders these are found,
 /// - a folder with CIFAR-10's binary files, in it or in its sub-folder `cifar-10-batches-bin`, or with
 ///   `cifar-10-binary.tar.gz`; or that archive itself,
 /// - a folder with Larochelle's binarised MNIST, `binarized_mnist_train.amat` and `binarized_mnist_test.amat`, plain or
 ///   gzipped,
-/// - a folder of PNG and JPEG pictures, of which sub-folders are the labels, or
+/// - a folder of pictures (PNG, JPEG, WebP, BMP, GIF), of which sub-folders are the labels; or a single picture, or
 /// - an array of images as NumPy saves it, `.npy` or `.npz`.
 ///
 /// # Errors
@@ -129,16 +150,21 @@ pub fn open_undivided(path: &Path, options: &Options) -> Result<Opened<Images>> 
 }
 
 fn read(path: &Path, options: &Options) -> Result<Reading> {
-    let reading = read_any(path, options)?;
+    let mut reading = read_any(path, options)?;
     options.expect(reading.found.size()).map_err(|problem| Error::new(path, problem))?;
+    // A note reads like an error: the file, and what there is to say of it.
+    reading.notes.iter_mut().for_each(|note| *note = Error::new(path, std::mem::take(note)).to_string());
     Ok(reading)
 }
 
 fn read_any(path: &Path, options: &Options) -> Result<Reading> {
+    let no_choice = || options.expect_no_key().map_err(|problem| Error::new(path, problem));
     if path.is_dir() {
-        if folder::is_here(path) {
-            return folder::from_folder(path).map(Reading::from);
+        let sets = idx_sets::find(path);
+        if !sets.is_empty() {
+            return folder::from_folder(path, &sets, options);
         }
+        no_choice()?;
         if cifar::is_here(path) {
             return cifar::from_folder(path).map(Reading::from);
         }
@@ -151,11 +177,15 @@ fn read_any(path: &Path, options: &Options) -> Result<Reading> {
         return Err(Error::new(path, "there is no such file or folder"));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    if name.ends_with(".npz") {
+        return npy::from_npz(path, options);
+    }
+    no_choice()?;
     match () {
-        () if name.ends_with(".npy") => npy::from_npy(path, options).map(Reading::from),
-        () if name.ends_with(".npz") => npy::from_npz(path, options).map(Reading::from),
+        () if name.ends_with(".npy") => npy::from_npy(path, options),
         () if name.ends_with(".tar.gz") || name.ends_with(".tgz") => cifar::from_archive(path).map(Reading::from),
-        () => Err(Error::new(path, "expected a folder, or a file .npy, .npz or cifar-10-binary.tar.gz")),
+        () if pictures::is_picture(path) => pictures::from_file(path, options),
+        () => Err(Error::new(path, "expected a folder, a picture, or a file .npy, .npz or cifar-10-binary.tar.gz")),
     }
 }
 
@@ -164,6 +194,7 @@ mod tests {
     use super::*;
     use crate::encode::{encode, gzip};
     use crate::idx::{Elements, Idx};
+    use crate::pictures::testing::{grey, grey_jpeg};
     use std::fs;
     use tempfile::TempDir;
 
@@ -211,10 +242,9 @@ mod tests {
         let amat =
             folder(&[("binarized_mnist_train.amat", line.clone()), ("binarized_mnist_test.amat.gz", gzip(&line))]);
         assert_eq!(opened(&amat, "", &any), Ok(Size::grey(28, 28)));
-        let picture = image::GrayImage::new(5, 4);
-        let pictures = tempfile::tempdir().unwrap();
-        ["a.png", "b.jpg"].iter().for_each(|name| picture.save(pictures.path().join(name)).unwrap());
-        assert_eq!(opened(&pictures, "", &any), Ok(Size::grey(4, 5)));
+        let pictures = folder(&[("a.png", grey(1)), ("b.jpg", grey_jpeg(1))]);
+        assert_eq!(opened(&pictures, "", &any), Ok(Size::grey(2, 3)));
+        assert_eq!(open_undivided(&pictures.path().join("b.jpg"), &any).unwrap().dataset.size(), Size::grey(2, 3));
         let mut npy = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/floats.npy")).unwrap();
         let npz = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/keras.npz")).unwrap();
         let arrays = folder(&[("a.npy", npy.clone()), ("b.NPZ", npz)]);
@@ -226,21 +256,56 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_alone_is_read_undivided_and_cannot_be_divided() {
+        let dir = tempfile::tempdir().unwrap();
+        image::GrayImage::from_pixel(5, 4, image::Luma([9])).save(dir.path().join("a.png")).unwrap();
+        let undivided = |options| open_undivided(&dir.path().join("a.png"), &options).unwrap().dataset;
+        assert_eq!(undivided(Options::default()), Images::new(vec![9; 20], Size::grey(4, 5), vec![0]).unwrap());
+        assert_eq!(undivided(sized(Some((2, 2)), Some(3))).size(), Size { height: 2, width: 2, channels: 3 });
+        let expected = "DIR/a.png: expected at least 2 images, one to train on and one to test on, found 1";
+        assert_eq!(opened(&dir, "a.png", &Options::default()).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn a_folder_undivided_is_all_of_it_and_a_set_with_a_test_part_is_that_part() {
+        let dir = tempfile::tempdir().unwrap();
+        for i in 0..9 {
+            image::GrayImage::from_pixel(1, 1, image::Luma([i])).save(dir.path().join(format!("{i}.png"))).unwrap();
+        }
+        let all = open_undivided(dir.path(), &Options::default()).unwrap().dataset;
+        assert_eq!(all, Images::new((0..9).collect(), Size::grey(1, 1), vec![0; 9]).unwrap());
+        assert_eq!(open_undivided(mnist().path(), &Options::default()).unwrap().dataset.len(), 1);
+    }
+
+    #[test]
     fn what_is_not_known_is_an_error_that_says_what_is() {
         let dir = folder(&[("notes.txt", vec![])]);
         let any = Options::default();
         assert_eq!(opened(&dir, "nothing", &any).unwrap_err(), "DIR/nothing: there is no such file or folder");
-        let expected = "DIR/notes.txt: expected a folder, or a file .npy, .npz or cifar-10-binary.tar.gz";
+        let expected = "DIR/notes.txt: expected a folder, a picture, or a file .npy, .npz or cifar-10-binary.tar.gz";
         assert_eq!(opened(&dir, "notes.txt", &any).unwrap_err(), expected);
-        let expected = "expected MNIST's four IDX files, CIFAR-10's or binarised MNIST's files, or PNG or JPEG pictures, found none";
-        assert_eq!(opened(&dir, ".", &any).unwrap_err(), format!("DIR/.: {expected}"));
+        let expected = "expected MNIST's four IDX files, CIFAR-10's or binarised MNIST's files, or pictures";
+        let found = "only 1 file that is no picture: 1 .txt";
+        assert_eq!(opened(&dir, ".", &any).unwrap_err(), format!("DIR/.: {expected}, found {found}"));
+    }
+
+    #[test]
+    fn a_note_begins_with_the_path_and_a_key_where_there_is_no_choice_is_refused() {
+        let mnist = mnist();
+        let notes = open(mnist.path(), &Options::default()).unwrap().notes;
+        assert_eq!(notes, [format!("{}: all pixels are black", mnist.path().display())]);
+        let picture = folder(&[("a.png", vec![])]);
+        let key = Options { key: Some("x".into()), ..Options::default() };
+        let expected = "DIR/.: expected no key, for there is nothing to choose from, found x; --key picks an array of a .npz \
+                        or a set of IDX files";
+        assert_eq!(opened(&picture, ".", &key).unwrap_err(), expected);
     }
 
     #[test]
     fn a_size_that_the_data_have_is_no_error_and_another_one_is() {
         let mnist = mnist();
         assert_eq!(opened(&mnist, "", &sized(Some((2, 3)), Some(1))), Ok(Size::grey(2, 3)));
-        let why = "only pictures, PNG or JPEG, can be changed";
+        let why = "only pictures can be changed";
         let found = opened(&mnist, ".", &sized(Some((3, 2)), None)).unwrap_err();
         assert_eq!(found, format!("DIR/.: expected images of 3 × 2, found 2 × 3; {why}"));
         let found = opened(&mnist, ".", &sized(None, Some(3))).unwrap_err();

@@ -1,27 +1,51 @@
-//! Two IDX files, images and their labels, joined into [`Images`].
+//! IDX files of images, each perhaps with one of labels, joined into [`Images`].
 
 use crate::idx::{Elements, Idx};
-use crate::{Error, Images, Result, Size};
+use crate::labels::{Label, Labelled, Numbers, classes, numbers_each};
+use crate::{Error, Images, Result, Size, scale};
 use std::path::PathBuf;
 
-/// Joins `images`, `[n, height, width]` of u8, with `labels`, `[n]` of u8; each comes with the file it was read from.
+/// Images, `[n, height, width]` of u8, and `n` labels, where there are any; each comes with the file it was read from.
+pub(crate) struct Pair {
+    pub(crate) images: (PathBuf, Idx),
+    pub(crate) labels: Option<(PathBuf, Idx)>,
+}
+
+/// Joins parts of one data set, and says what was assumed of the scale of their pixels, and which labels are left out.
 ///
 /// The pixels are moved, not copied: MNIST's are 47 MB.
-pub(crate) fn join((images_path, images): (PathBuf, Idx), (labels_path, labels): (PathBuf, Idx)) -> Result<Images> {
-    let found = describe(&images);
-    let (&[n, height, width], Elements::U8(pixels)) = (&images.shape[..], images.elements) else {
-        return Err(Error::new(images_path, format!("expected images of u8 in 3 dimensions, found {found}")));
-    };
-    let found = describe(&labels);
-    let (&[_], Elements::U8(labels)) = (&labels.shape[..], labels.elements) else {
-        return Err(Error::new(labels_path, format!("expected labels of u8 in 1 dimension, found {found}")));
-    };
-    if labels.len() != n {
-        let problem = format!("{} labels, but {} holds {n} images", labels.len(), images_path.display());
-        return Err(Error::new(labels_path, problem));
+///
+/// # Errors
+///
+/// If images are of another type or rank, or there are none.
+pub(crate) fn join(pairs: Vec<Pair>) -> Result<(Vec<Images>, Vec<String>)> {
+    let (mut parts, mut labelled) = (Vec::new(), Vec::new());
+    for Pair { images: (path, images), labels } in pairs {
+        let found = describe(&images);
+        let (&[n, height, width], Elements::U8(pixels)) = (&images.shape[..], images.elements) else {
+            return Err(Error::new(path, format!("expected images of u8 in 3 dimensions, found {found}")));
+        };
+        if n > 0 && height * width == 0 {
+            return Err(Error::new(path, format!("images of {} have no pixels", Size::grey(height, width))));
+        }
+        let name = labels.as_ref().map_or(String::new(), |(path, _)| path.display().to_string());
+        let labels = labels.map(|(_, idx)| read(&idx, n)).transpose();
+        labelled.push(Labelled { images: n, name, labels });
+        parts.push((path, pixels, Size::grey(height, width)));
     }
-    let labels = labels.into_iter().map(u32::from).collect();
-    Images::new(pixels, Size::grey(height, width), labels).map_err(|problem| Error::new(images_path, problem))
+    let (labels, mut notes) = classes(labelled);
+    notes.extend(scale::stretch(&mut parts.iter_mut().map(|(_, pixels, _)| &mut pixels[..]).collect::<Vec<_>>()));
+    let images = parts.into_iter().zip(labels).map(|((path, pixels, size), labels)| {
+        Images::new(pixels, size, labels).map_err(|problem| Error::new(path, problem))
+    });
+    Ok((images.collect::<Result<Vec<Images>>>()?, notes))
+}
+
+/// The labels of `images` images; or why they are none.
+fn read(idx: &Idx, images: usize) -> std::result::Result<Vec<Label>, String> {
+    let mut numbers = Numbers::new(images, numbers_each(&idx.shape, images)?);
+    idx.elements.numbers().enumerate().for_each(|(place, number)| numbers.put(place, number));
+    numbers.finish()
 }
 
 /// The type and rank of an array, as an error tells them.

@@ -1,9 +1,9 @@
 //! Bytes from outside, plain or gzipped, and how much memory they may ask for.
 
 use crate::{Error, Result};
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 /// The most bytes that an array from outside may have: 16 GiB.
@@ -31,8 +31,8 @@ pub(crate) fn unfold<'a>(mut source: impl Read + 'a) -> io::Result<(Box<dyn Read
     let gzipped = start == [0x1f, 0x8b];
     let whole = io::Cursor::new(start).chain(source);
     if gzipped {
-        let decoder = MultiGzDecoder::new(Counting { source: whole, bytes: 0 });
-        Ok((Box::new(Bounded { decoder, unfolded: 0 }), true))
+        let members = Members::new(BufReader::new(Counting { source: whole, bytes: 0 }));
+        Ok((Box::new(Bounded { members, unfolded: 0 }), true))
     } else {
         Ok((Box::new(BufReader::new(whole)), false))
     }
@@ -60,17 +60,62 @@ impl<R: Read> Read for Counting<R> {
     }
 }
 
+/// The members of a gzip one after the other; zeros after the last are padding, as they are to `gzip -d`.
+struct Members<R> {
+    /// The one that is being read; none after the last.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Members<R> {
+    fn new(source: R) -> Members<R> {
+        Members { member: Some(GzDecoder::new(source)) }
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let n = member.read(buffer)?;
+            if n > 0 || buffer.is_empty() {
+                return Ok(n);
+            }
+            let mut rest = self.member.take().expect("there is one").into_inner();
+            if rest.fill_buf()?.first() == Some(&0x1f) {
+                self.member = Some(GzDecoder::new(rest));
+            } else if !skip_zeros(&mut rest)? {
+                return Err(io::Error::other("the gzip is followed by something else"));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Reads to the end; whether nothing but zeros came.
+fn skip_zeros(source: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let (n, zeros) = match source.fill_buf()? {
+            [] => return Ok(true),
+            bytes => (bytes.len(), bytes.iter().all(|&byte| byte == 0)),
+        };
+        if !zeros {
+            return Ok(false);
+        }
+        source.consume(n);
+    }
+}
+
 /// Gzip that unfolds no further than [`most_unfolded`] of what has been read of it.
 struct Bounded<R> {
-    decoder: MultiGzDecoder<Counting<R>>,
+    members: Members<BufReader<Counting<R>>>,
     unfolded: u64,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.decoder.read(buffer)?;
+        let n = self.members.read(buffer)?;
         self.unfolded += n as u64;
-        if self.unfolded > most_unfolded(self.decoder.get_ref().bytes) {
+        let read = self.members.member.as_ref().map(|member| member.get_ref().get_ref().bytes);
+        if read.is_some_and(|read| self.unfolded > most_unfolded(read)) {
             return Err(io::Error::other("it unfolds to more than 256 times its size"));
         }
         Ok(n)

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
-use vae::checkpoint::{Checkpoint, Model, pytorch};
+use vae::checkpoint::pytorch::{self, Told};
+use vae::checkpoint::{Checkpoint, Model};
 
 fuzz_target!(|bytes: &[u8]| {
     read(bytes);
@@ -17,7 +18,7 @@ fn read(bytes: &[u8]) {
     let results = [
         Checkpoint::parse(path, bytes).map(drop),
         Model::parse(path, bytes).map(drop),
-        pytorch::parse(path, bytes, None).map(drop),
+        pytorch::parse(path, bytes, &Told::default()).map(drop),
     ];
     for error in results.into_iter().filter_map(Result::err) {
         assert!(!error.to_string().contains('\n'), "{error}");

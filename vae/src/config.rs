@@ -74,8 +74,8 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// A folder or file with data, as [`datasets::open()`] reads them, or the name of a set in the catalogue; the built-in MNIST
-    /// if not set.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// if not set. In TOML, a path that is no UTF-8 is a URI: `file:///data/caf%E9`.
+    #[serde(with = "crate::path_text", skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
     /// Height and width that pictures are resized to, and that the rows of a matrix have; as the data are if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +83,9 @@ pub struct Config {
     /// 1 if pictures are to be grey, 3 if coloured; as the data are if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
+    /// The array of a .npz, or the set of IDX files, that is read where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Threads; one per core if not set. It changes the time and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
@@ -119,6 +122,7 @@ impl Default for Config {
             data: None,
             image_size: None,
             channels: None,
+            key: None,
             threads: None,
             checkpoint_every: None,
         }
@@ -133,6 +137,9 @@ pub(crate) const MOST_PARAMETERS: usize = 1 << 28;
 
 /// A tape with more numbers in its largest matrix takes some 4 GiB.
 const MOST_OUTPUTS: usize = 1 << 28;
+
+/// TOML holds no larger integer.
+const MOST: u64 = i64::MAX as u64;
 
 /// More hidden layers than this are a mistake.
 const MOST_LAYERS: usize = 100;
@@ -167,10 +174,10 @@ impl Config {
         Config { data: None, threads: None, checkpoint_every: None, ..self.clone() }
     }
 
-    /// These settings, but the architecture of those.
+    /// These settings, but the architecture of those, and the size of their images.
     pub fn with_architecture(&self, of: &Config) -> Config {
-        let Config { hidden, latent, activation, likelihood, .. } = of.clone();
-        Config { hidden, latent, activation, likelihood, ..self.clone() }
+        let Config { hidden, latent, activation, likelihood, image_size, channels, .. } = of.clone();
+        Config { hidden, latent, activation, likelihood, image_size, channels, ..self.clone() }
     }
 
     /// What training follows.
@@ -196,7 +203,7 @@ impl Config {
 
     /// What is wished of the data.
     pub fn data_options(&self) -> datasets::Options {
-        datasets::Options { image_size: self.image_size, channels: self.channels, ..datasets::Options::default() }
+        datasets::Options { image_size: self.image_size, channels: self.channels, key: self.key.clone() }
     }
 
     /// The model for images of so many pixels.
@@ -248,11 +255,14 @@ impl Config {
     /// # Errors
     /// The first that is out of its range, by the name of its argument.
     pub fn check(&self) -> Result<()> {
-        let at_least_one = |name: &str, value: usize| match value {
-            0 => Err(Error::Usage(format!("--{name}: expected at least 1, found 0"))),
+        let from = |least: u64, name: &str, value: u64| match value {
+            _ if value < least => Err(Error::Usage(format!("--{name}: expected at least {least}, found {value}"))),
+            _ if value > MOST => Err(Error::Usage(format!("--{name}: expected at most {MOST}, found {value}"))),
             _ => Ok(()),
         };
-        at_least_one("epochs", usize::try_from(self.epochs).unwrap_or(usize::MAX))?;
+        let at_least_one = |name: &str, value: usize| from(1, name, value as u64);
+        from(1, "epochs", self.epochs)?;
+        from(0, "seed", self.seed)?;
         at_least_one("batch", self.batch)?;
         at_least_one("latent", self.latent)?;
         at_least_one("k", self.k)?;
@@ -263,7 +273,8 @@ impl Config {
         self.hidden.iter().try_for_each(|&units| at_least_one("hidden", units))?;
         self.limit.map_or(Ok(()), |n| at_least_one("limit", n))?;
         self.threads.map_or(Ok(()), |n| at_least_one("threads", n))?;
-        self.image_size.map_or(Ok(()), |(height, width)| at_least_one("image-size", height.min(width)))?;
+        let sides = self.image_size.map_or([1, 1], |(height, width)| [height, width]);
+        sides.iter().try_for_each(|&side| at_least_one("image-size", side))?;
         if let Some(channels) = self.channels.filter(|channels| ![1, 3].contains(channels)) {
             return Err(Error::Usage(format!("--channels: expected 1 or 3, found {channels}")));
         }
@@ -290,9 +301,6 @@ impl Config {
             return Err(Error::Usage(format!("--init-bias: {expected}, found {}", family.name())));
         }
         number("weight-decay", self.weight_decay, "a number of at least 0", self.weight_decay >= 0.0)?;
-        if i64::try_from(self.seed).is_err() {
-            return Err(Error::Usage(format!("--seed: expected at most {}, found {}", i64::MAX, self.seed)));
-        }
         if let Some(n) = self.threads.filter(|&n| n > 1024) {
             return Err(Error::Usage(format!("--threads: expected at most 1024, found {n}")));
         }
@@ -372,6 +380,7 @@ mod tests {
             data: Some("some where".into()),
             image_size: Some((48, 64)),
             channels: Some(3),
+            key: Some("letters".into()),
             threads: Some(2),
             checkpoint_every: Some(Every::Epochs(2)),
             likelihood: Some(Family::Bernoulli),

@@ -1,5 +1,6 @@
 //! Files that are written whole or not at all.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -31,9 +32,11 @@ fn write_stage_by_stage(path: &Path, content: &[u8], before: impl Fn(Stage) -> i
     if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
         return Err(Error::file(path, "cannot write: something is there that is not a file"));
     }
-    let name = path.file_name().unwrap_or_default();
     // Always the same name: what a kill leaves behind is overwritten by the next attempt.
-    let part = path.with_file_name(format!(".{}.part", name.to_string_lossy()));
+    let mut part = OsString::from(".");
+    part.push(path.file_name().unwrap_or_default());
+    part.push(".part");
+    let part = path.with_file_name(part);
     let write = || -> io::Result<()> {
         before(Stage::Create)?;
         let mut file = File::create(&part)?;
@@ -50,32 +53,47 @@ fn write_stage_by_stage(path: &Path, content: &[u8], before: impl Fn(Stage) -> i
     })
 }
 
-/// Flushes the folder that a file is in: what was renamed in it stays so after a power cut. Only Unix lets a folder be
-/// opened; elsewhere nothing is done.
+/// Flushes the folder that a file is in: what was renamed in it stays so after a power cut, where the file system knows how
+/// ([`datasets::flush_folder`]).
 ///
 /// # Errors
 /// If that fails.
 pub fn flush_folder_of(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let flushed = File::open(folder).and_then(|folder| folder.sync_all());
-        flushed.map_err(|e| Error::file(folder, format!("cannot write: {e}")))?;
-    }
-    Ok(())
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    datasets::flush_folder(folder).map_err(|e| Error::file(folder, format!("cannot write: {e}")))
 }
 
-/// Reads a text of at most so many bytes.
+/// Reads a text of at most so many bytes, in UTF-8 or, as PowerShell's `>` writes it, in UTF-16.
 ///
 /// # Errors
-/// If it cannot be read, is longer, or is no UTF-8.
+/// If it cannot be read, is longer, or is in neither.
 pub fn read_text(path: &Path, most: u64) -> Result<String> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_string(&mut text));
+    let mut bytes = vec![];
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
     read.map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
-    match text.len() as u64 > most {
-        true => Err(Error::file(path, format!("expected at most {most} bytes, found more"))),
-        false => Ok(text),
+    if bytes.len() as u64 > most {
+        return Err(Error::file(path, format!("expected at most {most} bytes, found more")));
+    }
+    decode(&bytes).map_err(|problem| Error::file(path, problem))
+}
+
+/// The text in these bytes. UTF-16 is known by its byte order mark, or by the zero beside its first letter, an ASCII one.
+fn decode(bytes: &[u8]) -> std::result::Result<String, String> {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks();
+        let text = String::from_utf16(&pairs.iter().map(|&pair| unit(pair)).collect::<Vec<_>>());
+        text.ok()
+            .filter(|_| rest.is_empty())
+            .ok_or("expected text in UTF-16, as it begins, found something else".into())
+    };
+    match bytes {
+        [0xff, 0xfe, text @ ..] | text @ [_, 0, ..] => utf16(text, u16::from_le_bytes),
+        [0xfe, 0xff, text @ ..] | text @ [0, _, ..] => utf16(text, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, text @ ..] | text => String::from_utf8(text.to_vec()).map_err(|e| {
+            let valid = e.utf8_error().valid_up_to();
+            let (line, byte) = (1 + text[..valid].iter().filter(|&&byte| byte == b'\n').count(), text[valid]);
+            format!("line {line}: expected text in UTF-8 or UTF-16, found byte 0x{byte:02x}")
+        }),
     }
 }
 
@@ -119,6 +137,47 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let missing = folder.path().join("no").join("such");
         assert!(write_whole(&missing, b"x").unwrap_err().to_string().contains("no/such: cannot write"));
+    }
+
+    #[test]
+    fn a_text_is_read_in_the_encodings_that_editors_and_shells_write() {
+        let text = "epochs = 3\r\n# é, 𝄞\n";
+        let utf16 = |mark: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            format!("{mark}{text}").encode_utf16().flat_map(bytes).collect()
+        };
+        for bytes in [
+            text.as_bytes().to_vec(),
+            format!("\u{feff}{text}").into_bytes(),
+            utf16("\u{feff}", u16::to_le_bytes),
+            utf16("\u{feff}", u16::to_be_bytes),
+            utf16("", u16::to_le_bytes),
+            utf16("", u16::to_be_bytes),
+        ] {
+            assert_eq!(decode(&bytes).as_deref(), Ok(text), "{bytes:02x?}");
+        }
+        for empty in [&b""[..], b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf"] {
+            assert_eq!(decode(empty).as_deref(), Ok(""), "{empty:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_text_in_another_encoding_is_refused_with_the_line_where_that_shows() {
+        let latin1 = b"epochs = 3\ndata = 'caf\xe9'\n";
+        assert_eq!(decode(latin1).unwrap_err(), "line 2: expected text in UTF-8 or UTF-16, found byte 0xe9");
+        for half in [&b"\xff\xfea"[..], b"\xff\xfea\0\x00\xd8", b"a\0b"] {
+            assert!(decode(half).unwrap_err().starts_with("expected text in UTF-16"), "{half:02x?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_may_have_a_name_that_is_no_text() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+        write_whole(&path, b"new").unwrap();
+        assert_eq!(read_text(&path, 3).unwrap(), "new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     proptest! {

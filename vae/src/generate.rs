@@ -41,14 +41,34 @@ pub fn encode(model: &Model, images: ArrayView2<f32>) -> Array2<f32> {
 /// # Panics
 /// If the images have another number of pixels than the model.
 pub fn posteriors(model: &Model, images: ArrayView2<f32>) -> [Array2<f32>; 2] {
+    halves(joined_posteriors(model, images).view())
+}
+
+/// The [`posteriors`] of all images, of which few at a time are turned into floats: four times their bytes.
+///
+/// # Panics
+/// If the images have another size than the model's.
+pub fn posteriors_of(model: &Model, images: &Images) -> [Array2<f32>; 2] {
+    let mut all = Array2::zeros((images.len(), 2 * model.config.latent));
+    let rows = model.vae.images_per_pass(&model.params);
+    for (x, mut of_these) in batches(model, images, images.len(), rows).zip(all.axis_chunks_iter_mut(Axis(0), rows)) {
+        of_these.assign(&joined_posteriors(model, x.view()));
+    }
+    halves(all.view())
+}
+
+/// Means and log-variances side by side: `[n, 2 · latent]`.
+fn joined_posteriors(model: &Model, images: ArrayView2<f32>) -> Array2<f32> {
     assert_eq!(images.ncols(), model.size.count(), "images of another size than the model's");
-    let latent = model.config.latent;
-    let both = by_batches(model, images, 2 * latent, |x| {
+    by_batches(model, images, 2 * model.config.latent, |x| {
         let q = model.vae.encode(x);
         q.mean.join(q.log_var)
-    });
-    let (mean, log_var) = both.view().split_at(Axis(1), latent);
-    [mean, log_var].map(|x| x.to_owned())
+    })
+}
+
+fn halves(both: ArrayView2<f32>) -> [Array2<f32>; 2] {
+    let (one, other) = both.split_at(Axis(1), both.ncols() / 2);
+    [one, other].map(|x| x.to_owned())
 }
 
 /// `f` of each row, `width` numbers: in batches, so that memory does not grow with their number.
@@ -73,22 +93,39 @@ fn by_batches(
     outputs
 }
 
-/// The first `n` images as the model sees them: `[n, pixels]`, binarised if it was trained so.
-pub fn first_images(model: &Model, images: &Images, n: usize) -> Array2<f32> {
-    let mut x = Array2::zeros((n.min(images.len()), images.size().count()));
+/// The first `n` images as the model sees them, binarised if it was trained so: `rows` at a time, `[rows, pixels]`.
+///
+/// # Panics
+/// If `rows` is 0.
+pub fn batches(model: &Model, images: &Images, n: usize, rows: usize) -> impl Iterator<Item = Array2<f32>> {
+    let n = n.min(images.len());
+    let all = images.in_order(rows);
     let mut pixel_noise = Purpose::EvaluationBinarize.generator(model.config.seed, 0);
-    if let Some(batch) = images.in_order(n.max(1)).iter().next().filter(|_| n > 0) {
+    (0..n.div_ceil(rows)).map(move |i| {
+        let batch = all.iter().nth(i).expect("there are as many images");
+        let batch = batch.part(0..batch.len().min(n - i * rows));
+        let mut x = Array2::zeros((batch.len(), images.size().count()));
         batch.write_to(model.config.binarize, &mut pixel_noise, x.view_mut());
-    }
-    x
+        x
+    })
 }
 
-/// Images of codes drawn from the prior, `z ~ N(0, temperature²)`: below 1 more typical, above 1 more varied.
-pub fn sample(model: &Model, n: usize, temperature: f32, seed: u64) -> Array2<f32> {
+/// The first `n` images as the model sees them, all at once: `[n, pixels]`.
+pub fn first_images(model: &Model, images: &Images, n: usize) -> Array2<f32> {
+    let first = batches(model, images, n, n.max(1)).next();
+    first.unwrap_or_else(|| Array2::zeros((0, images.size().count())))
+}
+
+/// Codes drawn from the prior, `z ~ N(0, temperature²)`: below 1 more typical, above 1 more varied. `[n, latent]`
+pub fn prior(model: &Model, n: usize, temperature: f32, seed: u64) -> Array2<f32> {
     let mut codes = Array2::zeros((n, model.config.latent));
     fill_normal(&mut Purpose::Prior.generator(seed, 0), codes.view_mut());
-    codes *= temperature;
-    decode(model, codes.view())
+    codes * temperature
+}
+
+/// Images of codes drawn from the [`prior`].
+pub fn sample(model: &Model, n: usize, temperature: f32, seed: u64) -> Array2<f32> {
+    decode(model, prior(model, n, temperature, seed).view())
 }
 
 /// Images decoded from the mean of `q(z | x)`.
@@ -96,11 +133,11 @@ pub fn reconstruct(model: &Model, images: ArrayView2<f32>) -> Array2<f32> {
     decode(model, encode(model, images).view())
 }
 
-/// `steps` images on the straight line between the codes of two images, ends included.
+/// `steps` codes on the straight line between the codes of two images, ends included: `[steps, latent]`.
 ///
 /// # Panics
 /// If `pair` does not have two rows, or `steps < 2`.
-pub fn interpolate(model: &Model, pair: ArrayView2<f32>, steps: usize) -> Array2<f32> {
+pub fn line(model: &Model, pair: ArrayView2<f32>, steps: usize) -> Array2<f32> {
     assert!(pair.nrows() == 2 && steps >= 2, "a line has two ends");
     let ends = encode(model, pair);
     let mut codes = Array2::zeros((steps, model.config.latent));
@@ -108,28 +145,25 @@ pub fn interpolate(model: &Model, pair: ArrayView2<f32>, steps: usize) -> Array2
         let t = i as f32 / (steps - 1) as f32;
         Zip::from(&mut code).and(ends.row(0)).and(ends.row(1)).for_each(|z, &a, &b| *z = (1.0 - t) * a + t * b);
     }
-    decode(model, codes.view())
+    codes
 }
 
-/// The plane of a model with two latent dimensions: `side × side` images, `z₁` from −2.5 to 2.5 to the right and `z₂`
-/// upwards, so that the picture lies over a scatter plot of the codes.
-///
-/// # Panics
-/// If the model does not have two latent dimensions.
-pub fn manifold(model: &Model, side: usize) -> Array2<f32> {
+/// The plane of two latent dimensions, `side × side` codes row by row: `z₁` from −2.5 to 2.5 to the right and `z₂` upwards, so
+/// that a picture of it lies over a scatter plot of the codes. `[side², 2]`
+pub fn plane(side: usize) -> Array2<f32> {
     let at = |i: usize| 5.0 * (i as f32 / (side.max(2) - 1) as f32) - 2.5;
-    let codes = Array2::from_shape_fn((side * side, 2), |(k, dimension)| match dimension {
+    Array2::from_shape_fn((side * side, 2), |(k, dimension)| match dimension {
         0 => at(k % side),
         _ => -at(k / side),
-    });
-    decode(model, codes.view())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Config;
-    use datasets::Size;
+    use datasets::{Pixels, Size};
+    use ndarray::{concatenate, s};
 
     fn model() -> Model {
         Model::new(Config { hidden: vec![8], latent: 2, ..Config::default() }, Size::grey(3, 3))
@@ -155,18 +189,33 @@ mod tests {
     fn an_interpolation_begins_and_ends_at_the_reconstructions() {
         let model = model();
         let pair = Array2::from_shape_fn((2, 9), |(i, j)| ((i + j) % 3) as f32 / 2.0);
-        let line = interpolate(&model, pair.view(), 5);
+        let line = decode(&model, line(&model, pair.view(), 5).view());
         let ends = reconstruct(&model, pair.view());
         assert_eq!((line.row(0), line.row(4)), (ends.row(0), ends.row(1)));
     }
 
     #[test]
-    fn the_manifold_has_its_origin_in_the_middle_and_z2_upwards() {
-        let model = model();
-        let plane = manifold(&model, 5);
-        let at = |z: [f32; 2]| decode(&model, ArrayView2::from_shape((1, 2), &z).unwrap());
-        assert_eq!(plane.row(12), at([0.0, 0.0]).row(0));
-        assert_eq!(plane.row(4), at([2.5, 2.5]).row(0));
-        assert_eq!(plane.row(20), at([-2.5, -2.5]).row(0));
+    fn the_plane_has_its_origin_in_the_middle_and_z2_upwards() {
+        let plane = plane(5);
+        let at = |k: usize| [plane[[k, 0]], plane[[k, 1]]];
+        assert_eq!([at(12), at(4), at(20)], [[0.0, -0.0], [2.5, 2.5], [-2.5, -2.5]]);
+    }
+
+    #[test]
+    fn images_seen_a_few_at_a_time_are_those_seen_at_once() {
+        let mut model = model();
+        let images = Images::new((0..45 * 9).map(|k| (k * 37 % 256) as u8).collect(), model.size, vec![0; 45]).unwrap();
+        for binarize in Pixels::ALL {
+            model.config.binarize = binarize;
+            let at_once = first_images(&model, &images, 45);
+            for (n, rows) in [(45, 7), (45, 45), (45, 50), (20, 10), (23, 10), (99, 1)] {
+                let some: Vec<_> = batches(&model, &images, n, rows).collect();
+                assert!(some.iter().all(|x| (1..=rows).contains(&x.nrows())));
+                let together = concatenate(Axis(0), &some.iter().map(|x| x.view()).collect::<Vec<_>>()).unwrap();
+                assert_eq!(together, at_once.slice(s![..n.min(45), ..]), "{n} by {rows}");
+            }
+            assert_eq!(posteriors_of(&model, &images), posteriors(&model, at_once.view()));
+        }
+        assert_eq!(first_images(&model, &images, 0).dim(), (0, 9));
     }
 }

@@ -61,6 +61,7 @@ pub mod models;
 pub mod noise;
 pub mod objective;
 pub mod optim;
+mod path_text;
 pub mod protocol;
 pub mod report;
 pub mod schedule;

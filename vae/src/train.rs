@@ -6,7 +6,6 @@ use std::time::Instant;
 use autograd::kernels::{Write, parallel, reduce};
 use autograd::{Grads, Params, Precision, Recorder, Slot, Tape, Var};
 use datasets::{Batches, Images};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, Model, Progress};
@@ -64,7 +63,7 @@ impl Sums {
     }
 
     /// Whether there is no NaN and no infinity.
-    fn are_finite(&self) -> bool {
+    pub(crate) fn are_finite(&self) -> bool {
         [self.reconstruction, self.kl, self.objective].iter().all(|sum| sum.is_finite())
     }
 
@@ -272,14 +271,17 @@ impl<'d> Trainer<'d> {
 }
 
 /// Whether there is no NaN and no infinity. `0 · x` is 0 for every other number, so a sum finds out without branches.
-fn all_finite(numbers: &[f32]) -> bool {
-    numbers.par_chunks(parallel::CHUNK).all(|x| {
-        reduce::sum(
-            [x],
-            #[inline(always)]
-            |[x]| 0.0 * x,
-        ) == 0.0
-    })
+pub(crate) fn all_finite(numbers: &[f32]) -> bool {
+    if numbers.len() > 2 * parallel::CHUNK {
+        let (now, later) = numbers.split_at(numbers.len() / 2);
+        let (now, later) = parallel::join(|| all_finite(now), || all_finite(later));
+        return now && later;
+    }
+    reduce::sum(
+        [numbers],
+        #[inline(always)]
+        |[x]| 0.0 * x,
+    ) == 0.0
 }
 
 #[cfg(test)]

@@ -11,10 +11,12 @@ use std::io::Read;
 use std::path::Path;
 
 use autograd::Params;
+use ndarray::ArrayView2;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::foreign;
 use crate::config::{LONGEST, one_line};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -26,6 +28,9 @@ const NO_CHECKSUM: &str = "00000000";
 
 /// What the checksum stands behind: a comment, for the reader of the TOML.
 const CHECKSUM: &str = "# crc32 ";
+
+/// As much of a file is looked at before the rest is read.
+const BEGINNING: u64 = 4096;
 
 /// No header of ours is larger: 1 MiB is some 8,000 matrices.
 const MOST_HEADER: u64 = 1 << 20;
@@ -42,24 +47,32 @@ pub(super) fn write(path: &Path, header: &impl Serialize, parts: &[(&str, &Param
 }
 
 fn encode(header: &impl Serialize, parts: &[(&str, &Params)]) -> Vec<u8> {
-    let header = toml::to_string(header).expect("a checked configuration has a TOML form");
-    let header = format!("{CHECKSUM}{NO_CHECKSUM}\n{header}");
+    let header = format!("{CHECKSUM}{NO_CHECKSUM}\n{}", to_toml(header));
     let matrices = parts.iter().flat_map(|(prefix, params)| params.iter().map(move |m| (prefix, m)));
-    let bytes: Vec<(String, Vec<u8>, Vec<usize>)> = matrices
-        .map(|(prefix, (name, x))| {
-            (format!("{prefix}{name}"), x.iter().flat_map(|x| x.to_le_bytes()).collect(), x.shape().to_vec())
-        })
-        .collect();
-    let tensors = bytes.iter().map(|(name, bytes, shape)| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("four bytes for each number");
-        (name, view)
-    });
-    let metadata = HashMap::from([(METADATA.to_string(), header)]);
-    let mut file = serialize(tensors, Some(metadata)).expect("names and shapes have a JSON form");
+    let tensors = matrices.map(|(prefix, (name, x))| (format!("{prefix}{name}"), x.shape().to_vec(), bytes(x)));
+    let mut file = file_of(header, tensors.collect());
     let checksum = format!("{:08x}", crc32fast::hash(&file));
     let at = place_of_checksum(&file).expect("it was just written");
     file[at..at + checksum.len()].copy_from_slice(checksum.as_bytes());
     file
+}
+
+/// The text of a header.
+pub(super) fn to_toml(header: &impl Serialize) -> String {
+    toml::to_string(header).expect("a checked configuration has a TOML form")
+}
+
+/// The numbers of a matrix, row by row.
+pub(super) fn bytes(x: ArrayView2<f32>) -> Vec<u8> {
+    x.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+/// A safetensors file with this text in its metadata entry, and these tensors: name, shape and bytes.
+pub(super) fn file_of(header: String, tensors: Vec<(String, Vec<usize>, Vec<u8>)>) -> Vec<u8> {
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("four bytes for each number"))
+    });
+    serialize(views, Some(HashMap::from([(METADATA.to_string(), header)]))).expect("names and shapes have a JSON form")
 }
 
 /// Reads a safetensors file, whoever wrote it, after a look at its length and at what its beginning promises.
@@ -69,15 +82,21 @@ fn encode(header: &impl Serialize, parts: &[(&str, &Params)]) -> Vec<u8> {
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let wrong = |problem: String| Error::file(path, problem);
     let mut file = File::open(path).map_err(|e| wrong(format!("cannot read: {e}")))?;
-    let length = file.metadata().map_err(|e| wrong(format!("cannot read: {e}")))?.len();
+    let metadata = file.metadata().map_err(|e| wrong(format!("cannot read: {e}")))?;
+    if metadata.is_dir() {
+        return Err(wrong("expected a safetensors file, found a folder".into()));
+    }
+    let length = metadata.len();
     let mut content = vec![];
-    file.by_ref().take(8).read_to_end(&mut content).map_err(|e| wrong(format!("cannot read: {e}")))?;
+    file.by_ref().take(BEGINNING).read_to_end(&mut content).map_err(|e| wrong(format!("cannot read: {e}")))?;
     check_header(path, &content, length)?;
     if length > MOST_BYTES {
         return Err(wrong(format!("expected a file of at most {MOST_BYTES} bytes, found {length}")));
     }
     // No more than it had a moment ago, should it be growing.
-    file.take(length - 8).read_to_end(&mut content).map_err(|e| wrong(format!("cannot read: {e}")))?;
+    file.take(length.saturating_sub(content.len() as u64))
+        .read_to_end(&mut content)
+        .map_err(|e| wrong(format!("cannot read: {e}")))?;
     Ok(content)
 }
 
@@ -85,10 +104,16 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 fn check_header(path: &Path, beginning: &[u8], length: u64) -> Result<()> {
     let header = beginning.first_chunk().map_or(0, |&bytes| u64::from_le_bytes(bytes));
     if length < 8 || header > MOST_HEADER.min(length - 8) {
-        let found = format!("{length} bytes with a header of {header}");
-        return Err(Error::file(path, format!("not a safetensors file, or one cut short: {found}")));
+        let cut_short = format!(", or one cut short: {length} bytes with a header of {header}");
+        return Err(no_safetensors(path, beginning, &cut_short));
     }
     Ok(())
+}
+
+/// What is wrong with a file that is of another format: which one, if that is known.
+fn no_safetensors(path: &Path, beginning: &[u8], otherwise: &str) -> Error {
+    let problem = foreign::describe(path, beginning).map_or(otherwise.into(), |found| format!(" but {found}"));
+    Error::file(path, format!("not a safetensors file{problem}"))
 }
 
 /// The tensors of a safetensors file.
@@ -98,7 +123,7 @@ fn check_header(path: &Path, beginning: &[u8], length: u64) -> Result<()> {
 pub(crate) fn tensors<'f>(path: &Path, file: &'f [u8]) -> Result<SafeTensors<'f>> {
     // Each byte of it takes some twenty in memory.
     check_header(path, file, file.len() as u64)?;
-    SafeTensors::deserialize(file).map_err(|e| Error::file(path, format!("not a safetensors file: {e}")))
+    SafeTensors::deserialize(file).map_err(|e| no_safetensors(path, file, &format!(": {e}")))
 }
 
 /// The tensors and the header of a file that [`write`] wrote.
@@ -106,11 +131,21 @@ pub(crate) fn tensors<'f>(path: &Path, file: &'f [u8]) -> Result<SafeTensors<'f>
 /// # Errors
 /// If it is no safetensors file, or has no such header of this format.
 pub(super) fn parse<'f, H: DeserializeOwned>(path: &Path, file: &'f [u8]) -> Result<(H, SafeTensors<'f>)> {
-    let wrong = |problem: String| Error::file(path, problem);
     let tensors = tensors(path, file)?;
+    let none = || Error::file(path, format!("expected a metadata entry `{METADATA}`, found none"));
+    Ok((header(path, file)?.ok_or_else(none)?, tensors))
+}
+
+/// The header in a safetensors file, if there is one.
+///
+/// # Errors
+/// If it is of another format.
+pub(super) fn header<H: DeserializeOwned>(path: &Path, file: &[u8]) -> Result<Option<H>> {
+    let wrong = |problem: String| Error::file(path, problem);
     let (_, metadata) = SafeTensors::read_metadata(file).map_err(|e| wrong(e.to_string()))?;
-    let header = metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA));
-    let header = header.ok_or_else(|| wrong(format!("expected a metadata entry `{METADATA}`, found none")))?;
+    let Some(header) = metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA)) else {
+        return Ok(None);
+    };
     if header.len() as u64 > LONGEST {
         let found = header.len();
         return Err(wrong(format!("metadata entry `{METADATA}`: expected at most {LONGEST} bytes, found {found}")));
@@ -123,7 +158,7 @@ pub(super) fn parse<'f, H: DeserializeOwned>(path: &Path, file: &'f [u8]) -> Res
     let problem = |e| wrong(format!("metadata entry `{METADATA}`: {}", one_line(header, &e)));
     let Version { format } = toml::from_str(header).map_err(problem)?;
     match format {
-        FORMAT => Ok((toml::from_str(header).map_err(problem)?, tensors)),
+        FORMAT => Ok(Some(toml::from_str(header).map_err(problem)?)),
         _ if format > FORMAT => {
             Err(wrong(format!("format {format} is newer than {FORMAT}, the newest this program reads")))
         }

@@ -7,11 +7,12 @@ use clap::{Args, Subcommand};
 use datasets::cache;
 use datasets::catalog::{self, CATALOG, Entry, RemoteFile};
 use datasets::download::{self, Failure, Patience, Progress};
-use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
+use indicatif::DecimalBytes;
 use serde_json::json;
 use vae::{Error, Result};
 
-use super::output::{complain, say, say_json, thousands};
+use super::folder::unlocked;
+use super::output::{complain, progress_bar, say, say_json, thousands};
 
 /// Data sets that can be downloaded: which there are, fetch them, check them
 ///
@@ -117,7 +118,8 @@ fn fetch(set: &Entry) -> Result<()> {
         say(&format!("{}: built into this program, nobody needs to fetch it", set.name));
     }
     for file in set.files {
-        let bar = progress_bar(set, file);
+        let told = "{decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  ";
+        let bar = progress_bar(file.bytes, told).with_message(format!("{}: {}", set.name, file.name));
         let mut begun = false;
         let mut show = |progress: Progress| match progress {
             Progress::Waiting => {
@@ -126,6 +128,7 @@ fn fetch(set: &Entry) -> Result<()> {
             Progress::Retrying { address, problem } => {
                 bar.suspend(|| complain(&format!("{address}: {problem}; trying again")));
             }
+            Progress::Unlocked { problem } => bar.suspend(|| complain(&unlocked(&folder, problem))),
             Progress::Bytes { done, .. } => {
                 bar.set_position(done);
                 if !begun {
@@ -147,14 +150,6 @@ fn fetch(set: &Entry) -> Result<()> {
     }
     say(&format!("{}: complete in {}, for `--data {}`", set.name, folder.display(), set.name));
     Ok(())
-}
-
-/// A bar with rate and remaining time, on standard error; it hides itself where that is no terminal.
-fn progress_bar(set: &Entry, file: &RemoteFile) -> ProgressBar {
-    let style =
-        "{msg}  {bar:30} {percent}%  {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
-    let style = ProgressStyle::with_template(style).expect("the template is well-formed");
-    ProgressBar::new(file.bytes).with_style(style).with_message(format!("{}: {}", set.name, file.name))
 }
 
 /// That `failed` could not be fetched, and how to do without.

@@ -4,8 +4,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use datasets::catalog::{self, Entry};
-use datasets::{Dataset, Opened, Options, Size, cache};
+use datasets::{Dataset, Images, Opened, Options, Size, cache};
 use vae::checkpoint::Model;
 use vae::config::Config;
 use vae::files::write_whole;
@@ -63,8 +64,8 @@ impl RunFolder {
     fn expect_empty(&self) -> Result<()> {
         let entries =
             fs::read_dir(&self.0).map_err(|e| Error::file(&self.0, format!("cannot read this folder: {e}")))?;
-        let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        match names.any(|name| !BEFORE_A_RUN.contains(&name.as_str())) {
+        let mut names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
+        match names.any(|name| !BEFORE_A_RUN.iter().any(|known| name == *known)) {
             false => Ok(()),
             true => Err(Error::file(
                 &self.0,
@@ -73,7 +74,7 @@ impl RunFolder {
         }
     }
 
-    /// Takes the folder for this process.
+    /// Takes the folder for this process. Where the file system has no locks, that is said, and the folder is not locked.
     ///
     /// # Errors
     /// If another one has it.
@@ -82,10 +83,13 @@ impl RunFolder {
         let options = File::options().create(true).truncate(false).write(true).open(self.0.join(LOCK));
         let file = options.map_err(|e| cannot(e.to_string()))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => Err(Error::file(&self.0, "another process is training in this folder")),
-            Err(TryLockError::Error(e)) => Err(cannot(e.to_string())),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::file(&self.0, "another process is training in this folder"));
+            }
+            Err(TryLockError::Error(e)) => complain(&unlocked(&self.0, &e.to_string())),
+            Ok(()) => {}
         }
+        Ok(Lock(file))
     }
 
     /// A file in the folder.
@@ -95,9 +99,12 @@ impl RunFolder {
 
     /// The folder's name as a shell takes it.
     pub(crate) fn quoted(&self) -> String {
-        let name = self.0.display().to_string();
         let plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
-        if name.chars().all(plain) { name } else { format!("'{}'", name.replace('\'', r"'\''")) }
+        match self.0.to_str().filter(|name| !name.contains(char::is_control)) {
+            Some(name) if name.chars().all(plain) => name.into(),
+            Some(name) => format!("'{}'", name.replace('\'', r"'\''")),
+            None => format!("$'{}'", self.0.as_os_str().as_encoded_bytes().escape_ascii()),
+        }
     }
 
     /// Writes a file of the run, whole or not at all.
@@ -123,59 +130,111 @@ impl RunFolder {
         Model::load(&path)
     }
 
-    /// The data the model was trained on, or other data of the same size.
-    pub(crate) fn data(&self, model: &Model, other: Option<&Path>) -> Result<Dataset> {
+    /// The data the model was trained on; where they lie now, if they have been moved.
+    pub(crate) fn data(&self, model: &Model, moved: Option<&Path>) -> Result<Dataset> {
         let of_run = self.file("config.toml");
-        let (path, options) = match other {
-            // Pictures become what the model knows; data that cannot be changed must be it already.
-            Some(path) => {
-                let Size { height, width, channels } = model.size;
-                let options =
-                    Options { image_size: Some((height, width)), channels: Some(channels), ..Options::default() };
-                (Some(path.to_path_buf()), options)
-            }
-            None if of_run.exists() => {
-                let config = Config::read(&of_run)?;
-                (config.data.clone(), config.data_options())
-            }
-            None => (None, Options::default()),
-        };
-        let data = load_data(path.as_deref(), &options)?;
-        let (expected, found) = (model.size, data.test.size());
-        if expected != found {
-            return Err(Error::file(
-                &path.unwrap_or(of_run),
-                format!("expected images of {expected} pixels, as the model has, found {found}"),
-            ));
-        }
+        let config = if of_run.exists() { Config::read(&of_run)? } else { model.config.clone() };
+        let path = moved.or(config.data.as_deref());
+        let data = load_data(path, &config.data_options())?;
+        expect_size(model, path, data.test.size())?;
         Ok(data)
+    }
+
+    /// The images to show to a model: the test images of its run, or others.
+    pub(crate) fn images(&self, model: &Model, others: &Others) -> Result<Images> {
+        let mut paths = others.data.iter().chain(&others.more);
+        let Some(first) = paths.next() else { return Ok(self.data(model, None)?.test) };
+        // Pictures become what the model knows; data that cannot be changed must be it already.
+        let Size { height, width, channels } = model.size;
+        let options = Options { image_size: Some((height, width)), channels: Some(channels), key: others.key.clone() };
+        let read = |path: &PathBuf| -> Result<Images> {
+            let images = match place(Some(path))? {
+                None => built_in(&options)?.test,
+                Some(path) => told(datasets::open_undivided(&path, &options)?),
+            };
+            expect_size(model, Some(path), images.size())?;
+            Ok(images)
+        };
+        let mut images = read(first)?;
+        for path in paths {
+            images.append(read(path)?).map_err(|problem| Error::file(path, problem))?;
+        }
+        Ok(images)
     }
 }
 
-/// The data at a path, or of a name in the catalogue, or the built-in MNIST. Pictures that cannot be read are named on
-/// standard error.
+/// What is said of a folder that cannot be locked, as on some network file systems.
+pub(crate) fn unlocked(folder: &Path, problem: &str) -> String {
+    let problem = format!("cannot lock this folder ({problem}): nothing keeps another process from writing in it, too");
+    Error::file(folder, problem).to_string()
+}
+
+/// Images that are not the run's own.
+#[derive(Args)]
+pub(crate) struct Others {
+    /// Other images: a picture, a folder of pictures, or whatever else `vae train` takes. All of them count, and where the data
+    /// say which are the test images, these. Pictures are resized to the images of the run, all else must be of their size
+    /// [default: the test images of the run]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// More of them, so that `--data *.png` takes all
+    #[arg(value_name = "PATH", requires = "data")]
+    more: Vec<PathBuf>,
+    /// The array to read of an archive with several
+    #[arg(long, value_name = "NAME", requires = "data")]
+    key: Option<String>,
+}
+
+/// The data at a path, or of a name in the catalogue, or the built-in MNIST. What cannot be read is named on standard error.
 pub(crate) fn load_data(data: Option<&Path>, options: &Options) -> Result<Dataset> {
-    let built_in = || {
-        let mnist = datasets::mnist();
-        options
-            .expect(mnist.train.size())
-            .map_err(|problem| Error::Usage(format!("--image-size, --channels: {problem}")))?;
-        Ok(mnist)
-    };
-    let Some(data) = data else { return built_in() };
-    let path = match in_catalog(data) {
-        None => data.to_path_buf(),
-        Some(set) if set.is_built_in() => return built_in(),
-        Some(set) => cache::find(set.name)
-            .ok_or_else(|| Error::file(data, format!("not downloaded yet: `vae data fetch {}` does it", set.name)))?,
-    };
-    let Opened { dataset, skipped, notes } = datasets::open(&path, options)?;
+    match place(data)? {
+        None => built_in(options),
+        Some(path) => Ok(told(datasets::open(&path, options)?)),
+    }
+}
+
+/// Where these data lie, if they are not built in.
+fn place(data: Option<&Path>) -> Result<Option<PathBuf>> {
+    let Some(data) = data else { return Ok(None) };
+    match in_catalog(data) {
+        None => Ok(Some(data.to_path_buf())),
+        Some(set) if set.is_built_in() => Ok(None),
+        Some(set) => match cache::find(set.name) {
+            Some(path) => Ok(Some(path)),
+            None => Err(Error::file(data, format!("not downloaded yet: `vae data fetch {}` does it", set.name))),
+        },
+    }
+}
+
+fn built_in(options: &Options) -> Result<Dataset> {
+    let mnist = datasets::mnist();
+    let expected = options.expect(mnist.train.size());
+    expected.map_err(|problem| Error::Usage(format!("--image-size, --channels: {problem}")))?;
+    options.expect_no_key().map_err(|problem| Error::Usage(format!("--key: {problem}")))?;
+    Ok(mnist)
+}
+
+/// What was read, after saying what is to be said of it.
+fn told<D>(Opened { dataset, skipped, notes }: Opened<D>) -> D {
     notes.iter().for_each(|note| complain(note));
     skipped.iter().take(SHOWN).for_each(|error| complain(&format!("skipped {error}")));
     if let Some(more) = skipped.len().checked_sub(SHOWN).filter(|&more| more > 0) {
         complain(&format!("skipped {more} more pictures that cannot be read"));
     }
-    Ok(dataset)
+    dataset
+}
+
+/// Refuses images of these data, of the size found, if the model cannot take them.
+pub(crate) fn expect_size(model: &Model, data: Option<&Path>, found: Size) -> Result<()> {
+    let expected = model.size;
+    if found == expected {
+        return Ok(());
+    }
+    let problem = format!("expected images of {expected}, as the model has, found {found}");
+    Err(match data {
+        Some(path) => Error::file(path, problem),
+        None => Error::Usage(format!("--data: {problem}, the built-in MNIST")),
+    })
 }
 
 /// The set of the catalogue that `data` names, if it is no path to something.

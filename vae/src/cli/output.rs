@@ -1,9 +1,13 @@
-//! What is said on the terminal. A reader that goes away (`| head`) is no reason to panic, or to stop training.
+//! What is said on the terminal. A reader that goes away (`| head`) is no reason to panic, or to stop training; what could not
+//! be written for another reason (a full disk) is one to fail, at the end.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
+use std::sync::{LazyLock, OnceLock};
 
+use console::{Term, measure_text_width};
 use datasets::{Images, Size};
+use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::ArrayView2;
 use serde_json::Value;
 use vae::config::Config;
@@ -11,18 +15,78 @@ use vae::distributions::Meaning;
 use vae::report::terminal;
 use vae::{Error, Result};
 
-/// Writes to standard output.
+/// Whether standard output is a terminal, or was one that has been closed since. Asked for before anything else.
+pub(crate) static TO_A_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
+
+/// Why the first piece of output was lost that a reader had waited for.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Notes whether something was written to standard output.
+pub(crate) fn note(written: io::Result<()>) {
+    // A terminal that cannot be written to has been closed: a reader that has gone, too.
+    if let Err(e) = written
+        && e.kind() != ErrorKind::BrokenPipe
+        && !*TO_A_TERMINAL
+    {
+        let _ = LOST.set(e);
+    }
+}
+
+/// Whether all output was written that somebody was there to read.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn all_written() -> Result<()> {
+    LOST.get().map_or(Ok(()), |e| Err(Error::file(Path::new("standard output"), format!("cannot write: {e}"))))
+}
+
+/// Writes to standard output; lines that are wider than the terminal are broken between words.
 pub(crate) fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    print(&fold(text, columns()));
 }
 
 /// Writes to standard error what went wrong.
 pub(crate) fn complain(problem: &str) {
-    let _ = writeln!(io::stderr(), "vae: {problem}");
+    let _ = writeln!(io::stderr(), "{}", fold(&format!("vae: {problem}"), width(&Term::stderr())));
 }
 
-/// A result as one line of JSON.
+/// Writes to standard output as it is.
+pub(crate) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    note(out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()));
+}
+
+/// How many characters fit in a line of standard output.
+pub(crate) fn columns() -> usize {
+    width(&Term::stdout())
+}
+
+/// Any number, where it is no terminal.
+fn width(to: &Term) -> usize {
+    if to.is_term() { to.size().1.into() } else { usize::MAX }
+}
+
+/// The text with its lines broken between words where they are too wide. A word that alone is too wide, a path say, stays in
+/// one piece: so it can be copied.
+fn fold(text: &str, columns: usize) -> String {
+    let fold_line = |line: &str| {
+        let (mut folded, mut at) = (String::new(), 0);
+        for word in line.split_inclusive(' ') {
+            let wide = measure_text_width(word.trim_end());
+            if at > 0 && wide > 0 && at + wide > columns {
+                folded.truncate(folded.trim_end().len());
+                folded.push('\n');
+                at = 0;
+            }
+            folded += word;
+            at += measure_text_width(word);
+        }
+        folded
+    };
+    text.split('\n').map(fold_line).collect::<Vec<_>>().join("\n")
+}
+
+/// A result as one line of JSON, to be printed or written.
 ///
 /// # Errors
 /// If one of its numbers is not finite: such a number is no result, and JSON has none.
@@ -59,7 +123,7 @@ fn name_of_null(value: &Value) -> Option<String> {
 
 /// Writes a value as one line of JSON.
 pub(crate) fn say_json(value: &impl serde::Serialize) {
-    say(&serde_json::to_string(value).expect("plain numbers and names have a JSON form"));
+    print(&serde_json::to_string(value).expect("plain numbers and names have a JSON form"));
 }
 
 /// What the loss says of these images: `p(x|z)  bernoulli, a probability`.
@@ -75,13 +139,29 @@ pub(crate) fn likelihood(config: &Config, images: &Images) -> String {
     format!("p(x|z)  {}, {meaning}", config.family())
 }
 
-/// Draws images, if this is a terminal.
+/// Draws images, if this is a terminal that shows colours and is to (not with `TERM=dumb` or `NO_COLOR`).
 pub(crate) fn show(images: ArrayView2<f32>, size: Size, columns: usize) {
-    if io::stdout().is_terminal() {
-        let (_, terminal_width) = console::Term::stdout().size();
-        let columns = columns.min(terminal::columns_that_fit(usize::from(terminal_width), size.width));
-        say(terminal::draw(images, size, columns).trim_end_matches('\n'));
+    let to = Term::stdout();
+    if to.features().colors_supported() {
+        print(terminal::draw(images, size, columns, width(&to)).trim_end_matches('\n'));
     }
+}
+
+/// A bar on standard error with a message, what else is `told`, and the remaining time, of which a narrow terminal shows less.
+/// It is hidden where [`show`] would draw nothing.
+pub(crate) fn progress_bar(length: u64, told: &str) -> ProgressBar {
+    let to = Term::stderr();
+    if !to.features().colors_supported() {
+        return ProgressBar::hidden();
+    }
+    let columns = width(&to);
+    let bar = match columns.saturating_sub(70).min(30) {
+        0 => String::new(),
+        wide => format!("{{bar:{wide}}} "),
+    };
+    let told = if columns < 60 { "" } else { told };
+    let style = ProgressStyle::with_template(&format!("{{wide_msg}}  {bar}{{percent}}%  {told}{{eta}} left"));
+    ProgressBar::new(length).with_style(style.expect("the template is well-formed"))
 }
 
 /// `60000` as `60,000`.
@@ -104,6 +184,17 @@ mod tests {
         assert_eq!(problem(json!({ "a": f64::NAN })), found("a"));
         assert_eq!(problem(json!({ "a": 1, "b": { "c": [2.0, f64::INFINITY] } })), found("b.c.1"));
         assert_eq!(problem(json!([{ "a": f32::NEG_INFINITY }])), found("0.a"));
+    }
+
+    #[test]
+    fn lines_are_broken_between_words_and_nowhere_else() {
+        let text = "  one two three\n\nfour  five ";
+        assert_eq!(fold(text, usize::MAX), text);
+        assert_eq!(fold(text, 15), text);
+        assert_eq!(fold(text, 14), "  one two\nthree\n\nfour  five ");
+        assert_eq!(fold(text, 5), "  one\ntwo\nthree\n\nfour\nfive ");
+        assert_eq!(fold("wrote /a/long/path é", 6), "wrote\n/a/long/path\né");
+        assert_eq!(fold("日本 日本", 8), "日本\n日本");
     }
 
     #[test]

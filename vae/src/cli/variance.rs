@@ -15,8 +15,7 @@ use vae::variance::{OfEstimator, Scatter, fixed_images, scatter};
 use vae::{Error, Result};
 
 use super::folder::RunFolder;
-use super::on_threads;
-use super::output::{result_json, say};
+use super::output::{print, result_json, say};
 use super::signals::Stop;
 use super::train::load;
 
@@ -43,9 +42,9 @@ pub(crate) struct Variance {
     /// How often it is drawn
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     draws: u32,
-    /// Threads; they change the time and nothing else [default: one per core]
+    /// Threads, at most one per core; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    pub(super) threads: Option<u16>,
     /// The folder for what is written, new or empty
     #[arg(long, value_name = "DIR", default_value = "runs/variance")]
     out: PathBuf,
@@ -71,11 +70,15 @@ fn estimators(k: usize) -> [(Estimator, usize); 7] {
 }
 
 impl Variance {
-    pub(crate) fn run(self) -> Result<()> {
-        let mut config = match &self.config {
-            Some(path) => Config::read(path)?,
-            None => Config { binarize: Pixels::Dynamic, epochs: 5, ..Config::default() },
-        };
+    /// Those that the arguments override.
+    pub(super) fn settings(&self) -> Result<Config> {
+        match &self.config {
+            Some(path) => Config::read(path),
+            None => Ok(Config { binarize: Pixels::Dynamic, epochs: 5, ..Config::default() }),
+        }
+    }
+
+    pub(crate) fn run(self, mut config: Config) -> Result<()> {
         config.epochs = self.epochs.unwrap_or(config.epochs);
         let data = load(&mut config)?;
         let images = fixed_images(&data.train, self.images as usize, &config);
@@ -86,9 +89,7 @@ impl Variance {
         let (folder, _lock) = RunFolder::create(Some(&self.out))?;
         let stop = Stop::listen()?;
         folder.write("config.toml", config.to_toml().as_bytes())?;
-        on_threads(self.threads.map(usize::from).or(config.threads), || {
-            self.study(&folder, &stop, Trainer::new(Model::new(config, data.train.size()), &data.train), &images)
-        })
+        self.study(&folder, &stop, Trainer::new(Model::new(config, data.train.size()), &data.train), &images)
     }
 
     fn study(&self, folder: &RunFolder, stop: &Stop, mut trainer: Trainer, images: &Images) -> Result<()> {
@@ -110,8 +111,12 @@ impl Variance {
                 let scatter = scatter(&trainer.model, images, estimator, k, self.draws.into());
                 let line = Line { epoch: trainer.progress().epoch, estimator: estimator.to_string(), k, scatter };
                 let written = result_json(&line, &path)?;
-                json += &(written.clone() + "\n");
-                say(&if self.json { written } else { line.row() });
+                if self.json {
+                    print(&written)
+                } else {
+                    say(&line.row())
+                }
+                json += &(written + "\n");
                 lines.push(line);
             }
             write_whole(&path, json.as_bytes())?;

@@ -39,8 +39,7 @@ pub struct Decomposition {
 /// # Panics
 /// If the images have another size than the model's.
 pub fn decompose(model: &Model, images: &Images, kl: f64) -> Decomposition {
-    let x = generate::first_images(model, images, images.len());
-    let [mean, log_var] = generate::posteriors(model, x.view());
+    let [mean, log_var] = generate::posteriors_of(model, images);
     let mut noise = Array2::zeros(mean.dim());
     fill_normal(&mut Purpose::EvaluationNoise.generator(model.config.seed, 0), noise.view_mut());
     let [mutual_information, mutual_information_se] =
@@ -105,12 +104,12 @@ fn mutual_information([mean, log_var]: [Array2<f64>; 2], noise: &Array2<f32>) ->
 pub fn nats_per_number(model: &Model, images: &Images) -> Option<Array1<f64>> {
     let Model { config, vae, params, size } = model;
     let (latent, count) = (config.latent, size.count());
-    let x = generate::first_images(model, images, images.len());
     let mut noise = Array2::zeros((images.len(), latent));
     fill_normal(&mut Purpose::EvaluationNoise.generator(config.seed, 0), noise.view_mut());
     let mut sums = Array1::zeros(count);
     let rows = vae.images_per_pass(params);
-    for (some, some_noise) in x.axis_chunks_iter(Axis(0), rows).zip(noise.axis_chunks_iter(Axis(0), rows)) {
+    let seen = generate::batches(model, images, images.len(), rows);
+    for (some, some_noise) in seen.zip(noise.axis_chunks_iter(Axis(0), rows)) {
         let r = Recorder::new(params);
         let (x, noise) = (r.input([some.nrows(), count]), r.input([some.nrows(), latent]));
         let outputs = vae.logits.apply(vae.decoder.apply(vae.encode(x).sample(noise)));

@@ -13,7 +13,6 @@ use autograd::kernels::parallel;
 use autograd::{Recorder, Slot, Tape};
 use datasets::Images;
 use ndarray::ArrayView1;
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::checkpoint::Model;
@@ -53,20 +52,22 @@ pub struct Estimate {
 /// If `k` is 0, or the images have another size than the model's.
 pub fn log_likelihood(model: &Model, images: &Images, k: usize, progress: impl Fn() + Sync) -> Estimate {
     assert!(k > 0, "an estimate needs a sample");
-    let x = generate::first_images(model, images, images.len());
-    let [mean, log_var] = generate::posteriors(model, x.view());
-    let estimates: Vec<Weights> = (0..images.len())
-        .into_par_iter()
-        .map_init(
+    let rows = model.vae.images_per_pass(&model.params);
+    let mut estimates: Vec<Weights> = vec![];
+    for x in generate::batches(model, images, images.len(), rows) {
+        let [mean, log_var] = generate::posteriors(model, x.view());
+        let first = estimates.len();
+        estimates.extend(parallel::map(
+            x.nrows(),
             || Sampler::new(model, k),
             |sampler, i| {
                 let q = [mean.row(i), log_var.row(i)];
-                let weights = parallel::alone(|| sampler.weigh(model, i as u64, x.row(i), q));
+                let weights = sampler.weigh(model, (first + i) as u64, x.row(i), q);
                 progress();
                 weights
             },
-        )
-        .collect();
+        ));
+    }
 
     let n = estimates.len() as f64;
     let mean_of = |of: &dyn Fn(&Weights) -> f64| estimates.iter().map(of).sum::<f64>() / n;

@@ -1,10 +1,13 @@
 //! A bitmap in memory, grey or RGB, and its PNG encoding.
 
 use datasets::Size;
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView1};
 
 /// The width, in pixels, of the lines between and around the tiles of a grid.
 const GUTTER: usize = 2;
+
+/// No side of a grid is longer, in pixels, than a large screen shows, unless a pixel for each tile is too many.
+const LONGEST_SIDE: usize = 3072;
 
 /// Mid-grey sets tiles apart whether their own border is black or white.
 const GUTTER_GREY: u8 = 128;
@@ -29,40 +32,60 @@ impl Picture {
         Picture { width, height, channels: 3, samples: colour.repeat(width * height) }
     }
 
-    /// Lays images out in rows of `columns` tiles, from left to right and from top to bottom.
+    /// Lays images out in `rows × columns` tiles: every item of `content`, `[at most columns, numbers]`, is a row of them. Not
+    /// all need be in memory at once.
     ///
-    /// Every row of `images` is one image of this size, in numbers between 0 (black) and 1 (white or full colour); what is
-    /// outside is clamped, and NaN is black. Every pixel becomes a block of `enlarge` × `enlarge` equal ones: small
-    /// digits stay crisp where smoothing would blur them. Cells left over in the last row keep the grey of the gutter.
+    /// An image is a row of numbers between 0 (black) and 1 (white or full colour); what is outside is clamped, and NaN is
+    /// black. Every pixel becomes a block of `enlarge` × `enlarge` equal ones: small digits stay crisp where smoothing would
+    /// blur them. Where no screen could show the whole, blocks are smaller, or each pixel is the mean of a square of the
+    /// image's. Cells left over keep the grey of the gutter.
     ///
     /// # Panics
     ///
-    /// If an image is not of this size.
-    pub fn grid(images: ArrayView2<f32>, size: Size, columns: usize, enlarge: usize) -> Picture {
-        assert_eq!(images.ncols(), size.count(), "images are of this size");
-        let Size { height, width, channels } = size;
-        let columns = columns.max(1);
-        let (pitch_x, pitch_y) = (width * enlarge + GUTTER, height * enlarge + GUTTER);
-        let rows = images.nrows().div_ceil(columns);
-        let (full_width, full_height) = (columns * pitch_x + GUTTER, rows * pitch_y + GUTTER);
-        let samples = vec![GUTTER_GREY; full_width * full_height * channels];
-        let mut grid = Picture { width: full_width, height: full_height, channels, samples };
-        for (i, image) in images.rows().into_iter().enumerate() {
-            let corner = (GUTTER + i % columns * pitch_x, GUTTER + i / columns * pitch_y);
-            grid.draw_tile(image, width, corner, enlarge);
+    /// If an image is not of this size, or there are more than so many.
+    pub fn grid(
+        size: Size,
+        [rows, columns]: [usize; 2],
+        enlarge: usize,
+        content: impl IntoIterator<Item = Array2<f32>>,
+    ) -> Picture {
+        let scale = Scale::that_fits(size, [rows, columns], enlarge);
+        let [height, width] = scale.sides(size, [rows, columns]);
+        let samples = vec![GUTTER_GREY; width * height * size.channels];
+        let mut grid = Picture { width, height, channels: size.channels, samples };
+        for (row, images) in content.into_iter().enumerate() {
+            assert_eq!(images.ncols(), size.count(), "images are of this size");
+            assert!(row < rows && images.nrows() <= columns, "no more than {rows} × {columns} images");
+            for (column, image) in images.rows().into_iter().enumerate() {
+                let [top, left] = scale.sides(size, [row, column]);
+                grid.draw_tile(image, size, (left, top), scale);
+            }
         }
         grid
     }
 
-    /// Draws one image, enlarged, with its upper left corner at `(left, top)`.
-    fn draw_tile(&mut self, image: ArrayView1<f32>, width: usize, (left, top): (usize, usize), enlarge: usize) {
-        for (i, &value) in image.iter().enumerate() {
-            let (pixel, channel) = (i / self.channels, i % self.channels);
-            let (x, y) = (left + pixel % width * enlarge, top + pixel / width * enlarge);
-            for row in y..y + enlarge {
-                for column in x..x + enlarge {
-                    self.samples[(row * self.width + column) * self.channels + channel] = shade(value);
+    /// Draws one image with its upper left corner at `(left, top)`.
+    fn draw_tile(&mut self, image: ArrayView1<f32>, size: Size, (left, top): (usize, usize), scale: Scale) {
+        let Scale { enlarge, shrink } = scale;
+        let Size { height, width, channels } = size;
+        for (i, y) in (0..height).step_by(shrink).enumerate() {
+            for (j, x) in (0..width).step_by(shrink).enumerate() {
+                let (rows, columns) = (y..(y + shrink).min(height), x..(x + shrink).min(width));
+                for channel in 0..channels {
+                    let of_square = rows.clone().flat_map(|y| columns.clone().map(move |x| (y * width + x) * channels));
+                    let sum: f32 = of_square.map(|pixel| image[pixel + channel]).sum();
+                    let shade = shade(sum / (rows.len() * columns.len()) as f32);
+                    self.fill_block((left + j * enlarge, top + i * enlarge), enlarge, channel, shade);
                 }
+            }
+        }
+    }
+
+    /// Fills one channel of a square of pixels.
+    fn fill_block(&mut self, (left, top): (usize, usize), side: usize, channel: usize, shade: u8) {
+        for y in top..top + side {
+            for x in left..left + side {
+                self.samples[(y * self.width + x) * self.channels + channel] = shade;
             }
         }
     }
@@ -103,6 +126,31 @@ impl Picture {
     }
 }
 
+/// How large the tiles of a grid are: `enlarge` pixels for each of an image, or one for each `shrink × shrink` of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Scale {
+    enlarge: usize,
+    shrink: usize,
+}
+
+impl Scale {
+    /// The largest with blocks of at most so many pixels, of which so many tiles fit a screen.
+    fn that_fits(size: Size, tiles: [usize; 2], enlarge: usize) -> Scale {
+        let fits = |scale: &Scale| scale.sides(size, tiles).iter().all(|&side| side <= LONGEST_SIDE);
+        let smallest = Scale { enlarge: 1, shrink: size.height.max(size.width) };
+        let larger = (1..=enlarge).rev().map(|enlarge| Scale { enlarge, shrink: 1 });
+        let smaller = (2..smallest.shrink).map(|shrink| Scale { enlarge: 1, shrink });
+        larger.chain(smaller).find(fits).unwrap_or(smallest)
+    }
+
+    /// Height and width of `[rows, columns]` tiles with the lines around them, up to where the next would begin.
+    fn sides(self, size: Size, [rows, columns]: [usize; 2]) -> [usize; 2] {
+        let side =
+            |length: usize, tiles: usize| tiles * (length.div_ceil(self.shrink) * self.enlarge + GUTTER) + GUTTER;
+        [side(size.height, rows), side(size.width, columns)]
+    }
+}
+
 /// The 8-bit shade of a value in [0, 1]; the cast turns NaN into 0.
 fn shade(value: f32) -> u8 {
     (value.clamp(0.0, 1.0) * 255.0).round() as u8
@@ -111,7 +159,7 @@ fn shade(value: f32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array2, array};
+    use ndarray::array;
 
     /// Width, height and samples of a PNG, read by the decoder of the png crate.
     fn decode(bytes: &[u8]) -> (usize, usize, Vec<u8>) {
@@ -123,8 +171,8 @@ mod tests {
 
     #[test]
     fn a_grid_is_row_major_with_gutters_and_enlarged_pixels() {
-        let images = array![[0.0, 1.0], [0.2, 0.4], [0.6, 0.8]];
-        let (width, height, samples) = decode(&Picture::grid(images.view(), Size::grey(1, 2), 2, 2).png());
+        let rows = [array![[0.0, 1.0], [0.2, 0.4]], array![[0.6, 0.8]]];
+        let (width, height, samples) = decode(&Picture::grid(Size::grey(1, 2), [2, 2], 2, rows).png());
         let g = GUTTER_GREY;
         let gutter = [g; 14];
         let upper = [g, g, 0, 0, 255, 255, g, g, 51, 51, 102, 102, g, g];
@@ -137,10 +185,35 @@ mod tests {
     fn a_grid_of_coloured_images_is_coloured() {
         let images = array![[0.0, 0.2, 0.4, 0.6, 0.8, 1.0]];
         let size = Size { height: 2, width: 1, channels: 3 };
-        let (width, height, samples) = decode(&Picture::grid(images.view(), size, 1, 1).png());
+        let (width, height, samples) = decode(&Picture::grid(size, [1, 1], 1, [images]).png());
         assert_eq!((width, height), (5, 6));
         let pixel = |x: usize, y: usize| &samples[(y * width + x) * 3..][..3];
         assert_eq!((pixel(2, 2), pixel(2, 3), pixel(1, 2)), (&[0, 51, 102][..], &[153, 204, 255][..], &[128; 3][..]));
+    }
+
+    #[test]
+    fn a_grid_is_enlarged_as_far_as_a_screen_shows_it_and_else_shrunk() {
+        let scale = |size, tiles| {
+            let Scale { enlarge, shrink } = Scale::that_fits(size, tiles, 3);
+            (enlarge, shrink)
+        };
+        assert_eq!(scale(Size::grey(28, 28), [8, 8]), (3, 1));
+        assert_eq!(scale(Size::grey(28, 28), [100, 100]), (1, 1));
+        assert_eq!(scale(Size::grey(28, 28), [2, 40]), (2, 1));
+        assert_eq!(scale(Size::grey(512, 512), [8, 8]), (1, 2));
+        assert_eq!(scale(Size::grey(8, 30_000), [2, 1]), (1, 10));
+        // Not even a pixel for each tile has room.
+        assert_eq!(scale(Size::grey(5, 5), [4000, 1]), (1, 5));
+        assert_eq!(scale(Size::grey(1, 1), [4000, 1]), (1, 1));
+    }
+
+    #[test]
+    fn a_pixel_of_a_shrunk_image_is_the_mean_of_a_square_cut_off_at_the_edges() {
+        let mut picture = Picture::grey(2, 1, 7);
+        let image = array![0.0, 0.2, 1.0, 0.4, 0.2, 0.0];
+        picture.draw_tile(image.view(), Size::grey(2, 3), (0, 0), Scale { enlarge: 1, shrink: 2 });
+        // (0 + 0.2 + 0.4 + 0.2) / 4 and (1 + 0) / 2.
+        assert_eq!(picture.samples, [51, 128]);
     }
 
     #[test]
@@ -164,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_grid_of_no_images_can_still_be_encoded() {
-        let (width, height, _) = decode(&Picture::grid(Array2::zeros((0, 4)).view(), Size::grey(2, 2), 3, 1).png());
+        let (width, height, _) = decode(&Picture::grid(Size::grey(2, 2), [0, 3], 1, []).png());
         assert_eq!((width, height), (14, 2));
     }
 }

@@ -37,6 +37,14 @@ pub(crate) fn vae(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// The same command, run by another one.
+pub(crate) fn through(by: &[&str], folder: &Path, arguments: &[&str]) -> Command {
+    let program = vae(folder, arguments);
+    let mut command = Command::new(by[0]);
+    command.args(&by[1..]).arg(program.get_program()).args(arguments).current_dir(folder);
+    command
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }

@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::common::{content, fails, folder, metrics, succeeds, text, vae};
+use crate::common::{content, fails, folder, metrics, succeeds, text, through, vae};
 
 /// Ten updates an epoch, and a checkpoint of 40 KB after each.
 const SMALL: [&str; 10] =
@@ -20,14 +20,6 @@ const SMALL: [&str; 10] =
 
 fn train<'a>(options: &[&'a str]) -> Vec<&'a str> {
     [&["train"], &SMALL[..], options].concat()
-}
-
-/// The same command, run by another one.
-fn through(by: &[&str], folder: &Path, arguments: &[&str]) -> Command {
-    let program = vae(folder, arguments);
-    let mut command = Command::new(by[0]);
-    command.args(&by[1..]).arg(program.get_program()).args(arguments).current_dir(folder);
-    command
 }
 
 fn works(command: &mut Command) -> bool {
@@ -98,6 +90,43 @@ fn killed_between_writing_and_renaming_the_last_checkpoint_stands() {
         let (folder, output) = resume_with(fault);
         assert!(!output.status.success());
         assert_goes_on(folder.path());
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_flushed_is_no_failure() {
+    if !strace_works() {
+        return;
+    }
+    for error in ["EINVAL", "EBADF", "EOPNOTSUPP"] {
+        let folder = folder();
+        let run = folder.path().canonicalize().unwrap().join("run");
+        // Only the folder itself: a file that cannot be flushed is a failure.
+        let (only, fault) = (run.to_str().unwrap(), format!("inject=fsync:error={error}"));
+        let by = ["strace", "-f", "-o", "calls", "-P", only, "-e", "trace=fsync", "-e", &fault];
+        let output = through(&by, folder.path(), &train(&["--out", "run", "--epochs", "1"])).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{error}: {}", text(&output.stderr));
+        assert!(run.join("checkpoint.safetensors").exists());
+        assert!(fs::read_to_string(folder.path().join("calls")).unwrap().contains("(INJECTED)"), "{error}");
+    }
+}
+
+#[test]
+fn where_there_are_no_locks_that_is_said_and_the_run_is_trained() {
+    if !strace_works() {
+        return;
+    }
+    for error in ["ENOLCK", "EOPNOTSUPP", "ENOSYS", "EINVAL"] {
+        let folder = folder();
+        let fault = format!("inject=flock:error={error}");
+        let by = ["strace", "-f", "-o", "/dev/null", "-e", "trace=flock", "-e", &fault];
+        let output = through(&by, folder.path(), &train(&["--out", "run", "--epochs", "1"])).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{error}: {said}");
+        assert!(
+            said.starts_with("vae: run: cannot lock this folder (") && said.lines().count() == 1,
+            "{error}: {said}"
+        );
     }
 }
 

@@ -125,3 +125,62 @@ fn pictures_that_cannot_be_read_are_named_and_skipped() {
     );
     assert_eq!(lines[5], "vae: skipped 2 more pictures that cannot be read");
 }
+
+/// How many images of this size a row of a picture holds, at three screen pixels for each of theirs.
+fn tiles(path: &Path, [height, width]: [u32; 2]) -> (u32, u32) {
+    let (full_width, full_height, _) = measures(path);
+    ((full_height - 2) / (3 * height + 2), (full_width - 2) / (3 * width + 2))
+}
+
+#[test]
+fn pictures_of_ones_own_are_shown_to_a_model_all_of_them() {
+    let folder = pictures([6, 5, 1]);
+    succeeds(folder.path(), &[&["train", "--data", "data", "--out", "run"], &SMALL[..]].concat());
+    png(&folder.path().join("one/mine.png"), 1, [12, 10, 3]);
+    for i in 0..6 {
+        png(&folder.path().join(format!("six/{i}.png")), i, [6, 5, 1]);
+    }
+    let reconstructed = |data: &[&str]| {
+        succeeds(folder.path(), &[&["reconstruct", "run", "--out", "r.png", "--data"], data].concat());
+        tiles(&folder.path().join("r.png"), [6, 5])
+    };
+    assert_eq!(reconstructed(&["one/mine.png"]), (2, 1));
+    assert_eq!(reconstructed(&["one"]), (2, 1));
+    assert_eq!(reconstructed(&["six"]), (2, 6));
+    assert_eq!(reconstructed(&["six", "one/mine.png", "six/2.png"]), (2, 8));
+    assert_eq!(reconstructed(&["six", "-n", "4"]), (2, 4));
+
+    succeeds(folder.path(), &["interpolate", "run", "--out", "i.png", "--data", "one/mine.png", "six/3.png"]);
+    assert_eq!(tiles(&folder.path().join("i.png"), [6, 5]), (1, 12));
+    let problem = fails(2, folder.path(), &["interpolate", "run", "--to", "1", "--data", "one/mine.png"]);
+    assert_eq!(problem, "vae: --to: expected an index below 1, found 1\n");
+    let everything = ["--importance-samples", "3", "--ais-steps", "3", "--gap-images", "1", "--out", "e", "--json"];
+    let printed = succeeds(folder.path(), &[&["eval", "run", "--data", "one/mine.png"], &everything[..]].concat());
+    assert!(!printed.contains("null") && !printed.contains("NaN"), "{printed}");
+    let printed = succeeds(folder.path(), &["eval", "run", "--data", "six"]);
+    assert!(printed.starts_with("6 test images"), "{printed}");
+
+    let problem = fails(1, folder.path(), &["train", "--data", "one/mine.png"]);
+    assert!(
+        problem.ends_with("expected at least 2 images, one to train on and one to test on, found 1\n"),
+        "{problem}"
+    );
+    let problem = fails(1, folder.path(), &["reconstruct", "run", "--data", "six", "missing.png"]);
+    assert_eq!(problem, "vae: missing.png: there is no such file or folder\n");
+}
+
+#[test]
+fn pictures_of_large_images_fit_a_screen() {
+    let folder = tempdir().unwrap();
+    for i in 0..3 {
+        png(&folder.path().join(format!("data/{i}.png")), i, [400, 500, 3]);
+    }
+    let small = ["--epochs", "1", "--hidden", "2", "--latent", "2"];
+    succeeds(folder.path(), &[&["train", "--data", "data", "--out", "run"], &small[..]].concat());
+    succeeds(folder.path(), &["reconstruct", "run", "-n", "3", "--data", "data"]);
+    succeeds(folder.path(), &["interpolate", "run", "--steps", "40", "--out", "run/walk.png"]);
+    for name in ["samples.png", "manifold.png", "reconstructions.png", "walk.png"] {
+        let (width, height, _) = measures(&folder.path().join("run").join(name));
+        assert!((1000..=3072).contains(&width) && height <= 3072, "{name}: {width} × {height}");
+    }
+}

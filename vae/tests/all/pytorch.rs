@@ -2,7 +2,7 @@
 //!
 //! What PyTorch computed lies in `tests/parity`, whose README says what is what.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use vae::checkpoint::Model;
 use vae::objective::Objective;
 use vae::train::Step;
 
-use crate::common::{fails, json_lines, succeeds};
+use crate::common::{content, fails, json_lines, succeeds, text, vae};
 
 const BATCH: usize = 32;
 
@@ -81,7 +81,13 @@ fn a_model_of_pytorchs_weights_has_pytorchs_losses_and_goes_back_unchanged() {
         }
 
         succeeds(folder.path(), &["export", "run", "--to", "pytorch", "ours.safetensors"]);
-        assert!(fs::read(folder.path().join("ours.safetensors")).unwrap() == theirs);
+        let ours = fs::read(folder.path().join("ours.safetensors")).unwrap();
+        let [ours, theirs] = [&ours, &theirs].map(|file| SafeTensors::deserialize(file).unwrap());
+        let tensors_of = |file: &SafeTensors| {
+            let tensors = file.iter().map(|(name, t)| (name.to_string(), t.shape().to_vec(), t.data().to_vec()));
+            tensors.collect::<BTreeSet<_>>()
+        };
+        assert!(tensors_of(&ours) == tensors_of(&theirs));
     }
 }
 
@@ -106,6 +112,46 @@ fn an_imported_model_is_a_run_that_can_be_evaluated_shown_and_trained_on() {
 }
 
 #[test]
+fn an_exported_model_comes_back_with_all_that_pytorchs_example_has_not() {
+    let folder = crate::common::folder();
+    let train = ["train", "--data", "data", "--epochs", "1", "--hidden", "8", "--latent", "2", "--batch", "8"];
+    succeeds(folder.path(), &[&train[..], &["--activation", "tanh", "--seed", "7", "--out", "run"]].concat());
+    let evaluated = |run: &str| succeeds(folder.path(), &["eval", run, "--data", "data", "--json"]);
+    let exported = vae(folder.path(), &["export", "run", "--to", "pytorch", "w.safetensors"]).output().unwrap();
+    let note = "vae: this model has tanh where PyTorch's example has relu: the file's metadata say so\n";
+    assert_eq!((exported.status.code(), &text(&exported.stderr)[..]), (Some(0), note));
+    let said = succeeds(folder.path(), &["import", "w.safetensors", "--out", "back"]);
+    assert!(said.starts_with("model   30–8–2–8–30, tanh, of images of 6 × 5, bernoulli pixels\n"), "{said}");
+    assert_eq!(evaluated("back"), evaluated("run"));
+    let problem = fails(2, folder.path(), &["import", "w.safetensors", "--image-size", "5x6", "--out", "other"]);
+    assert_eq!(problem, "vae: --image-size: expected 6x5, as w.safetensors says, found 5x6\n");
+    assert!(!folder.path().join("other").exists());
+}
+
+#[test]
+fn an_imported_model_takes_images_of_its_size_only_and_refuses_others_before_anything_is_changed() {
+    let folder = crate::common::folder();
+    let theirs = as_pytorch_saves(&fixture("small_f32"), "init");
+    fs::write(folder.path().join("theirs.safetensors"), &theirs).unwrap();
+    succeeds(folder.path(), &["import", "theirs.safetensors", "--out", "run"]);
+    let before = content(&folder.path().join("run"));
+    let resume = ["train", "--resume", "run", "--data", "data", "--epochs", "1"];
+    let problem = fails(1, folder.path(), &resume);
+    assert!(problem.contains("data: expected images of 28 × 28, found 6 × 5"), "{problem}");
+    let problem = fails(2, folder.path(), &[&resume[..], &["--image-size", "6x5"]].concat());
+    assert_eq!(problem, "vae: --image-size: expected [28, 28], as run has, found [6, 5]\n");
+    // A run of the time before imported ones said what their images are.
+    let config = text(&before["config.toml"]).replace("image_size = [\n    28,\n    28,\n]\n", "");
+    let config = config.replace("image_size = [28, 28]\n", "").replace("channels = 1\n", "");
+    assert!(!config.contains("image_size"), "{config}");
+    fs::write(folder.path().join("run/config.toml"), &config).unwrap();
+    let problem = fails(1, folder.path(), &resume);
+    assert!(problem.contains("data: expected images of 28 × 28, as the model has, found 6 × 5"), "{problem}");
+    fs::write(folder.path().join("run/config.toml"), &before["config.toml"]).unwrap();
+    assert!(content(&folder.path().join("run")) == before);
+}
+
+#[test]
 fn what_is_no_such_model_is_refused_in_one_line_and_leaves_no_folder() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("page.safetensors"), "<!DOCTYPE html><html></html>").unwrap();
@@ -114,7 +160,18 @@ fn what_is_no_such_model_is_refused_in_one_line_and_leaves_no_folder() {
     let parity = fixture("full_f64_digest");
     fs::write(folder.path().join("other.safetensors"), parity).unwrap();
     let problem = fails(1, folder.path(), &["import", "other.safetensors", "--out", "run"]);
-    assert_eq!(problem, "vae: other.safetensors: tensor `fc1.weight` is missing\n");
+    let found = "found the tensors `every61.after1.fc1.bias` and `every61.grad.fc1.bias`";
+    assert_eq!(problem, format!("vae: other.safetensors: expected one model, {found}\n"));
+    fs::write(folder.path().join("old.pth"), b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.").unwrap();
+    let problem = fails(1, folder.path(), &["import", "old.pth", "--out", "run"]);
+    let python = "s.save_file(torch.load(\"old.pth\", map_location=\"cpu\"), \"old.safetensors\")";
+    assert!(
+        problem.starts_with("vae: old.pth: not a safetensors file but PyTorch's own format; in Python, "),
+        "{problem}"
+    );
+    assert!(problem.contains(python), "{problem}");
+    let problem = fails(1, folder.path(), &["import", ".", "--out", "run"]);
+    assert_eq!(problem, "vae: .: expected a safetensors file, found a folder\n");
     assert!(!folder.path().join("run").exists());
     assert!(fails(2, folder.path(), &["export", "run", "--to", "onnx", "x"]).contains("onnx"));
 }

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{content, fails, folder, metrics, names, succeeds, text, utf8, vae, write_data};
+use crate::common::{content, fails, folder, metrics, names, succeeds, text, through, utf8, vae, write_data};
 
 /// Ten updates an epoch.
 const SMALL: [&str; 8] = ["--hidden", "8", "--latent", "2", "--batch", "4", "--data", "data"];
@@ -32,9 +32,23 @@ fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
-/// Starts a long run, with a checkpoint after each epoch, and waits until it has some.
+/// The program with the signals as they are at a terminal, even if these tests ignore some (`nohup cargo test &`).
+fn at_a_terminal(folder: &Path, arguments: &[&str]) -> Command {
+    let by = ["env", "--default-signal=HUP,INT,QUIT,TERM"];
+    // Only GNU's `env` can; where there is another, the signals are hoped for.
+    let can = Command::new(by[0]).args([by[1], "true"]).output().is_ok_and(|output| output.status.success());
+    if can { through(&by, folder, arguments) } else { vae(folder, arguments) }
+}
+
+/// A run that is stopped before it ends, with a checkpoint after each epoch.
+const LONG: [&str; 6] = ["--out", "run", "--epochs", "100000", "--checkpoint-every", "1e"];
+
+/// Starts a long run, and waits until it has a checkpoint.
 fn start_long_run(folder: &Path) -> Child {
-    let mut command = vae(folder, &train(&["--out", "run", "--epochs", "100000", "--checkpoint-every", "1e"]));
+    start(at_a_terminal(folder, &train(&LONG)), folder)
+}
+
+fn start(mut command: Command, folder: &Path) -> Child {
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("a checkpoint", || folder.join("run/checkpoint.safetensors").exists());
     child
@@ -47,8 +61,8 @@ fn signal(child: &Child, name: &str) {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_and_sigterm_checkpoint_say_how_to_resume_and_the_run_ends_as_if_never_interrupted() {
-    for (name, code, threads) in [("-INT", 130, "1"), ("-TERM", 143, "2")] {
+fn a_signal_checkpoints_says_how_to_resume_and_the_run_ends_as_if_never_interrupted() {
+    for (name, code, threads) in [("-INT", 130, "1"), ("-TERM", 143, "2"), ("-HUP", 129, "2")] {
         let folder = folder();
         let child = start_long_run(folder.path());
         signal(&child, name);
@@ -68,14 +82,52 @@ fn ctrl_c_and_sigterm_checkpoint_say_how_to_resume_and_the_run_ends_as_if_never_
     }
 }
 
+/// `nohup` has a program ignore SIGHUP, and a shell has what a script starts in the background ignore Ctrl-C.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_whoever_started_the_run_ignores_is_ignored() {
+    let folder = folder();
+    let by = ["sh", "-c", "trap '' HUP INT QUIT; exec \"$0\" \"$@\""];
+    let child = start(through(&by, folder.path(), &train(&LONG)), folder.path());
+    for name in ["-HUP", "-INT", "-QUIT"] {
+        signal(&child, name);
+    }
+    let run = folder.path().join("run");
+    let epochs = || fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().count();
+    let before = epochs();
+    wait_for("the run goes on", || epochs() > before + 2);
+    signal(&child, "-TERM");
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(143));
+}
+
+/// Both the shell and the system send it when a terminal is closed.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_second_sighup_does_not_end_the_program_before_its_checkpoint() {
+    let folder = folder();
+    let mut command = at_a_terminal(folder.path(), &SLOW);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the run to begin", || folder.path().join("run/config.toml").exists());
+    for _ in 0..2 {
+        signal(&child, "-HUP");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    assert_eq!(status.code(), Some(129), "{}", text(&stderr));
+    assert!(folder.path().join("run/checkpoint.safetensors").exists());
+}
+
+/// So large that a step takes seconds.
+const SLOW: [&str; 11] =
+    ["train", "--hidden", "3000,3000,3000", "--batch", "40", "--data", "data", "--out", "run", "--threads", "1"];
+
 #[cfg(unix)]
 #[test]
 fn a_second_ctrl_c_ends_the_program_at_once() {
     let folder = folder();
-    // So large that a step takes seconds: the first signal waits for it, the second does not.
-    let options =
-        ["train", "--hidden", "3000,3000,3000", "--batch", "40", "--data", "data", "--out", "run", "--threads", "1"];
-    let child = vae(folder.path(), &options).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // The first signal waits for the step, the second does not.
+    let mut command = at_a_terminal(folder.path(), &SLOW);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("the run to begin", || folder.path().join("run/config.toml").exists());
     signal(&child, "-INT");
     signal(&child, "-INT");
@@ -217,7 +269,8 @@ fn a_name_that_a_shell_would_take_apart_is_quoted_where_it_is_to_be_typed() {
     let folder = folder();
     let out = folder.path().join("it's a run");
     let options = train(&["--out", utf8(&out), "--epochs", "100000", "--checkpoint-every", "1e"]);
-    let child = vae(folder.path(), &options).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut command = at_a_terminal(folder.path(), &options);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("a checkpoint", || out.join("checkpoint.safetensors").exists());
     signal(&child, "-INT");
     let said = text(&child.wait_with_output().unwrap().stderr);

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use rand::RngExt;
 use tempfile::tempdir;
 use vae::Result;
-use vae::checkpoint::{Checkpoint, Model, Progress, pytorch};
+use vae::checkpoint::pytorch::{self, Told};
+use vae::checkpoint::{Checkpoint, Model, Progress};
 use vae::config::Config;
 use vae::optim::Adam;
 
@@ -76,8 +77,8 @@ fn kinds() -> [Kind; 3] {
         Kind {
             name: "pytorch",
             file: written(pytorch::export(&model, &path)),
-            parse: |file| pytorch::parse(anywhere(), file, None).map(drop),
-            load: |path| pytorch::import(path, None).map(drop),
+            parse: |file| pytorch::parse(anywhere(), file, &Told::default()).map(drop),
+            load: |path| pytorch::import(path, &Told::default()).map(drop),
         },
     ]
 }

@@ -4,4 +4,5 @@ mod allocations;
 #[path = "../all/common.rs"]
 mod common;
 mod counting;
+mod evaluation;
 mod hostile;

@@ -6,7 +6,7 @@ mod tables;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use vae::distributions::Meaning;
 use vae::evaluate::annealed::{Annealed, Effort, anneal};
@@ -16,9 +16,8 @@ use vae::evaluate::importance::{Estimate, log_likelihood};
 use vae::evaluate::{Evaluation, evaluate};
 use vae::{Error, Result};
 
-use super::folder::RunFolder;
-use super::on_threads;
-use super::output::{name_of_not_finite, not_finite, result_json, say};
+use super::folder::{Others, RunFolder};
+use super::output::{name_of_not_finite, not_finite, print, progress_bar, result_json, say};
 
 /// Samples for log p(x) in `--gap-images` if nobody says how many.
 const SAMPLES: u32 = 1000;
@@ -28,12 +27,11 @@ const SAMPLES: u32 = 1000;
 pub(crate) struct Eval {
     /// The run folder
     run: PathBuf,
-    /// Other data; pictures are resized to the images of the run, all else must be of their size [default: the data of the run]
-    #[arg(long, value_name = "PATH")]
-    data: Option<PathBuf>,
-    /// Threads; they change the time and nothing else [default: one per core]
+    #[command(flatten)]
+    others: Others,
+    /// Threads, at most one per core; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    pub(super) threads: Option<u16>,
     /// Estimate −log p(x) too, by importance sampling with K samples for each image; 5000 are usual
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     importance_samples: Option<u32>,
@@ -84,39 +82,40 @@ impl Eval {
     pub(crate) fn run(self) -> Result<()> {
         let folder = RunFolder(self.run.clone());
         let model = folder.model()?;
-        let test = folder.data(&model, self.data.as_deref())?.test;
+        let test = folder.images(&model, &self.others)?;
         // Before minutes of computing, not after them.
         self.out.as_deref().map_or(Ok(()), pictures::make_folder)?;
         let at_most = |n: u32| (n as usize).min(test.len());
         let meaning = model.config.meaning(&test).ok();
-        let mut report = on_threads(self.threads.map(usize::from), || {
-            let evaluation = evaluate(&model, &test);
-            let decomposition = decompose(&model, &test, evaluation.losses.kl);
-            result_json(&evaluation, &self.run)?;
-            result_json(&decomposition, &self.run)?;
-            let estimate = self.importance_samples.map(|k| {
-                with_bar("log p(x)", test.len(), |bar| log_likelihood(&model, &test, k as usize, || bar.inc(1)))
-            });
-            let ais = self.ais_steps.map(|steps| {
-                let chains = self.ais_chains as usize;
-                let effort = Effort { steps: steps as usize, chains, images: at_most(self.ais_images) };
-                with_bar("annealing", effort.total(), |bar| anneal(&model, &test, effort, |n| bar.inc(n as u64)))
-            });
-            let gap = self.gap_images.map(at_most).map(|n| {
-                let k = self.importance_samples.unwrap_or(SAMPLES) as usize;
-                with_bar("fitting", n, |bar| gap(&model, &test, n, k, || bar.inc(1)))
-            });
-            self.out.as_deref().map_or(Ok(()), |out| pictures::draw(out, &model, &test, &evaluation, self.json))?;
-            Ok(Report { meaning, evaluation, decomposition, estimate, ais, gap })
-        })?;
+        let evaluation = evaluate(&model, &test);
+        let decomposition = decompose(&model, &test, evaluation.losses.kl);
+        result_json(&evaluation, &self.run)?;
+        result_json(&decomposition, &self.run)?;
+        let mut estimate = self
+            .importance_samples
+            .map(|k| with_bar("log p(x)", test.len(), |bar| log_likelihood(&model, &test, k as usize, || bar.inc(1))));
+        let mut ais = self.ais_steps.map(|steps| {
+            let chains = self.ais_chains as usize;
+            let effort = Effort { steps: steps as usize, chains, images: at_most(self.ais_images) };
+            with_bar("annealing", effort.total(), |bar| anneal(&model, &test, effort, |n| bar.inc(n as u64)))
+        });
+        let mut gap = self.gap_images.map(at_most).map(|n| {
+            let k = self.importance_samples.unwrap_or(SAMPLES) as usize;
+            with_bar("fitting", n, |bar| gap(&model, &test, n, k, || bar.inc(1)))
+        });
+        self.out.as_deref().map_or(Ok(()), |out| pictures::draw(out, &model, &test, &evaluation, self.json))?;
         // What can be had is shown, for it took minutes.
         let left_out = [
-            leave_out_if_not_finite("", &mut report.estimate),
-            leave_out_if_not_finite("ais.", &mut report.ais),
-            leave_out_if_not_finite("gap.", &mut report.gap),
+            leave_out_if_not_finite("", &mut estimate),
+            leave_out_if_not_finite("ais.", &mut ais),
+            leave_out_if_not_finite("gap.", &mut gap),
         ];
+        let report = Report { meaning, evaluation, decomposition, estimate, ais, gap };
         let json = result_json(&report, &self.run)?;
-        say(&if self.json { json } else { tables::all(&model, &test, &report) });
+        match self.json {
+            true => print(&json),
+            false => say(&tables::all(&model, &test, &report)),
+        }
         match left_out.into_iter().flatten().collect::<Vec<_>>() {
             names if names.is_empty() => Ok(()),
             names => Err(Error::file(&self.run, not_finite(&names.join("`, `")) + "; left out")),
@@ -131,11 +130,9 @@ fn leave_out_if_not_finite<E: Serialize>(prefix: &str, estimate: &mut Option<E>)
     Some(format!("{prefix}{name}"))
 }
 
-/// Runs `work` with a bar and the remaining time on standard error; it hides itself where that is no terminal.
+/// Runs `work` with a bar and the remaining time on standard error.
 pub(super) fn with_bar<R>(name: &'static str, length: usize, work: impl FnOnce(&ProgressBar) -> R) -> R {
-    let style = ProgressStyle::with_template("{msg}  {bar:30} {percent}%  {eta} left");
-    let style = style.expect("the template is well-formed");
-    let bar = ProgressBar::new(length as u64).with_style(style).with_message(name);
+    let bar = progress_bar(length as u64, "").with_message(name);
     let result = work(&bar);
     bar.finish_and_clear();
     result

@@ -9,7 +9,7 @@ use vae::evaluate::decomposition::Decomposition;
 use vae::evaluate::gap::Gap;
 use vae::evaluate::importance::Estimate;
 
-use super::super::output::{likelihood, thousands};
+use super::super::output::{columns, likelihood, thousands};
 use super::Report;
 
 /// All there are.
@@ -46,9 +46,10 @@ fn losses(model: &Model, test: &Images, e: &Evaluation, parts: &Decomposition) -
     );
     let mut dimensions: Vec<(usize, f64)> = e.kl_per_dimension.iter().copied().enumerate().collect();
     dimensions.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let widest = columns().saturating_sub(16).min(40) as f64;
     let largest = dimensions.first().map_or(0.0, |d| d.1).max(f64::MIN_POSITIVE);
     for (d, kl) in dimensions {
-        let bar = "█".repeat((40.0 * kl / largest).round() as usize);
+        let bar = "█".repeat((widest * kl / largest).round() as usize);
         text += &format!("\n{:>5}   {kl:>6.2}  {bar}", format!("z{}", d + 1));
     }
     text

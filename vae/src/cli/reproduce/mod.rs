@@ -21,8 +21,7 @@ use self::origin::{Origin, set_aside};
 use self::table::Table;
 use super::eval::with_bar;
 use super::folder::{RunFolder, in_catalog};
-use super::on_threads;
-use super::output::{complain, result_json, say};
+use super::output::{complain, print, result_json, say};
 use super::signals::Stop;
 use super::train::{Train, load, training_seconds};
 
@@ -48,9 +47,9 @@ pub(crate) struct Reproduce {
     /// Where the data of protocols that name some are, if `vae data fetch` has not downloaded them
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// Threads; they change the time and nothing else [default: one per core]
+    /// Threads, at most one per core; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    pub(super) threads: Option<u16>,
     /// The folder of all runs and tables
     #[arg(long, value_name = "DIR", default_value = "runs/reproduce")]
     out: PathBuf,
@@ -132,7 +131,10 @@ impl Reproduce {
         folder.write("table.md", table.markdown().as_bytes())?;
         let pretty = serde_json::to_string_pretty(&table).expect("it had a JSON form");
         folder.write("table.json", (pretty + "\n").as_bytes())?;
-        say(&if self.json { json } else { format!("\n{table}") });
+        match self.json {
+            true => print(&json),
+            false => say(&format!("\n{table}")),
+        }
         Ok(table)
     }
 
@@ -158,9 +160,9 @@ impl Reproduce {
         }
         let run = RunFolder(folder.file(&row.name));
         let path = run.file(OUTCOME);
-        let (epochs, threads) = (config.epochs, config.threads);
+        let epochs = config.epochs;
         let data = load(&mut config)?;
-        let origin = on_threads(threads, || Origin::new(&config, &data))?;
+        let origin = Origin::new(&config, &data)?;
         let Dataset { train, test } = data;
         drop(train); // training reads its own
         if let Some(difference) = origin.difference(&run)? {
@@ -178,20 +180,18 @@ impl Reproduce {
         Train::to_the_end(&run, config, self.json)?;
         let model = run.model()?;
         let start = Instant::now();
-        let (evaluation, estimate) = on_threads(threads, || {
-            let estimate = |bar: &ProgressBar| {
-                log_likelihood(&model, &test, protocol.samples, || {
-                    bar.inc(1);
-                    if let Some(signal) = stop.asked() {
-                        // The run is finished and on disk, and what was measured is of no use until it is all there.
-                        bar.finish_and_clear();
-                        complain("interrupted while measuring: the same command goes on");
-                        std::process::exit(128 + i32::from(signal));
-                    }
-                })
-            };
-            Ok((evaluate(&model, &test), with_bar("log p(x)", test.len(), estimate)))
-        })?;
+        let evaluation = evaluate(&model, &test);
+        let estimate = with_bar("log p(x)", test.len(), |bar: &ProgressBar| {
+            log_likelihood(&model, &test, protocol.samples, || {
+                bar.inc(1);
+                if let Some(signal) = stop.asked() {
+                    // The run is finished and on disk, and what was measured is of no use until it is all there.
+                    bar.finish_and_clear();
+                    complain("interrupted while measuring: the same command goes on");
+                    std::process::exit(128 + i32::from(signal));
+                }
+            })
+        });
         let outcome = Outcome {
             epochs,
             samples: protocol.samples,

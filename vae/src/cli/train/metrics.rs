@@ -7,7 +7,7 @@ use vae::train::Losses;
 use vae::{Error, Result};
 
 use crate::cli::folder::RunFolder;
-use crate::cli::output::{result_json, thousands};
+use crate::cli::output::{columns, result_json, thousands};
 
 /// A line of metrics.jsonl.
 #[derive(Serialize, Deserialize)]
@@ -89,6 +89,18 @@ pub(crate) fn training_seconds(folder: &RunFolder, epochs: u64) -> Result<f64> {
     Ok(History::read(folder, epochs)?.0.iter().map(|epoch| epoch.seconds).sum())
 }
 
+/// The head of the table.
+pub(super) fn head() -> String {
+    let losses = "    loss = reconstruction +     KL";
+    let time = if has_time() { "   seconds  images/s" } else { "" };
+    format!("nats per example           train                            test\nepoch   {losses}  {losses}{time}")
+}
+
+/// Whether there is room for the columns of the time.
+fn has_time() -> bool {
+    columns() >= 98
+}
+
 impl Epoch {
     /// A line of the file.
     pub(super) fn json(&self, folder: &RunFolder) -> Result<String> {
@@ -99,12 +111,7 @@ impl Epoch {
     pub(super) fn row(&self) -> String {
         let losses = |l: &Losses| format!("{:>8.2}   {:>14.2}   {:>6.2}", l.loss, l.reconstruction, l.kl);
         let rate = thousands(self.images_per_second as usize);
-        format!(
-            "{:>5}   {}  {}   {:>7.2}  {rate:>8}",
-            self.epoch,
-            losses(&self.train),
-            losses(&self.test),
-            self.seconds
-        )
+        let time = if has_time() { format!("   {:>7.2}  {rate:>8}", self.seconds) } else { String::new() };
+        format!("{:>5}   {}  {}{time}", self.epoch, losses(&self.train), losses(&self.test))
     }
 }

@@ -23,8 +23,7 @@ use self::metrics::History;
 pub(crate) use self::metrics::training_seconds;
 pub(crate) use self::session::CHECKPOINT;
 use self::session::Session;
-use super::folder::{RunFolder, in_catalog, load_data};
-use super::on_threads;
+use super::folder::{RunFolder, expect_size, in_catalog, load_data};
 use super::output::say;
 use super::signals::Stop;
 
@@ -32,13 +31,13 @@ use super::signals::Stop;
 ///
 /// The folder holds config.toml, metrics.jsonl, model.safetensors, samples.png, reconstructions.png and curves.svg,
 /// and with two latent dimensions manifold.png and latent.png. They are written after every epoch, each whole or not
-/// at all. From its last checkpoint, checkpoint.safetensors, a run goes on as if it had never been interrupted; Ctrl-C
-/// and SIGTERM write one first.
+/// at all. From its last checkpoint, checkpoint.safetensors, a run goes on as if it had never been interrupted;
+/// Ctrl-C, SIGTERM and SIGHUP write one first.
 #[derive(Args, Default)]
 #[command(allow_negative_numbers = true)]
 pub(crate) struct Train {
     /// Images of your own: a folder of PNG or JPEG pictures, whose sub-folders are the labels; an array in a file .npy or
-    /// .npz; or a folder with the files of MNIST, Fashion-MNIST, KMNIST (IDX), CIFAR-10 (binary) or binarised MNIST (.amat).
+    /// .npz; or a folder with the files of MNIST and its relatives (IDX), CIFAR-10 (binary) or binarised MNIST (.amat).
     /// Or the name of a set that `vae data fetch` has downloaded [default: built-in MNIST]
     #[arg(long, value_name = "PATH|NAME")]
     data: Option<PathBuf>,
@@ -47,8 +46,12 @@ pub(crate) struct Train {
     #[arg(long, value_name = "HxW", value_parser = height_and_width)]
     image_size: Option<(usize, usize)>,
     /// Turn pictures into grey (1) or coloured (3) images [default: as the data are]
-    #[arg(long, value_name = "1|3", value_parser = PossibleValuesParser::new(["1", "3"]).map(|n| if n == "3" { 3usize } else { 1 }))]
+    #[arg(long, value_name = "1|3", value_parser = one_or_three())]
     channels: Option<usize>,
+    /// Where a .npz holds several arrays, or a folder several sets (EMNIST's letters, digits, …), the one to train on
+    /// [default: by their names]
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
     /// Passes over the training images [default: 10]
     #[arg(long, value_name = "N")]
     epochs: Option<u64>,
@@ -97,7 +100,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "NATS")]
     free_bits: Option<f64>,
     /// Nonlinearity of the hidden layers [default: relu]
-    #[arg(long, value_name = "NAME", value_parser = named::<Activation>(["relu", "tanh", "softplus", "sigmoid"]))]
+    #[arg(long, value_name = "NAME", value_parser = activations())]
     activation: Option<Activation>,
     /// Decoupled weight decay, as in AdamW [default: 0]
     #[arg(long, value_name = "X")]
@@ -125,9 +128,9 @@ pub(crate) struct Train {
     /// What all randomness is derived from: the same seed gives the same weights, byte for byte [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Threads; they change the time and nothing else [default: one per core]
+    /// Threads, at most one per core; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    pub(super) threads: Option<usize>,
     /// Use only the first N training images [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -156,6 +159,16 @@ fn named<V: std::str::FromStr<Err = String> + Clone + Send + Sync + 'static>(
     PossibleValuesParser::new(names).try_map(|name| name.parse::<V>())
 }
 
+/// A parser of the nonlinearities that hidden layers may have.
+pub(crate) fn activations() -> impl TypedValueParser<Value = Activation> {
+    named(["relu", "tanh", "softplus", "sigmoid"])
+}
+
+/// A parser of how many numbers a pixel may have.
+pub(crate) fn one_or_three() -> impl TypedValueParser<Value = usize> {
+    PossibleValuesParser::new(["1", "3"]).map(|n| if n == "3" { 3 } else { 1 })
+}
+
 /// The two numbers of a pair like `0.9,0.999`.
 fn two_numbers(pair: &str) -> std::result::Result<(f64, f64), String> {
     let numbers = pair.split_once(',').and_then(|(one, two)| Some((one.parse().ok()?, two.parse().ok()?)));
@@ -163,17 +176,25 @@ fn two_numbers(pair: &str) -> std::result::Result<(f64, f64), String> {
 }
 
 /// The two numbers of a size like `48x64`.
-fn height_and_width(size: &str) -> std::result::Result<(usize, usize), String> {
+pub(crate) fn height_and_width(size: &str) -> std::result::Result<(usize, usize), String> {
     let numbers = size.split_once('x').and_then(|(height, width)| Some((height.parse().ok()?, width.parse().ok()?)));
     numbers.ok_or_else(|| "expected height and width in pixels, as 48x64".into())
 }
 
 impl Train {
-    pub(crate) fn run(self) -> Result<()> {
+    /// Those that the arguments override.
+    pub(super) fn settings(&self) -> Result<Config> {
         match (&self.resume, &self.config) {
-            (Some(run), _) => self.resume(RunFolder(run.clone())),
-            (None, Some(path)) => self.start(Config::read(path)?),
-            (None, None) => self.start(Config::default()),
+            (Some(run), _) => RunFolder(run.clone()).config(),
+            (None, Some(path)) => Config::read(path),
+            (None, None) => Ok(Config::default()),
+        }
+    }
+
+    pub(crate) fn run(self, settings: Config) -> Result<()> {
+        match &self.resume {
+            Some(run) => self.resume(RunFolder(run.clone()), settings),
+            None => self.start(settings),
         }
     }
 
@@ -193,7 +214,8 @@ impl Train {
             return Err(Error::file(&folder.0, problem));
         }
         let (epochs, threads, data) = (Some(config.epochs), config.threads, config.data);
-        Train { resume: out, epochs, threads, data, json, ..Train::default() }.resume(RunFolder(folder.0.clone()))
+        Train { resume: out, epochs, threads, data, json, ..Train::default() }
+            .resume(RunFolder(folder.0.clone()), of_run)
     }
 
     /// A new run.
@@ -208,8 +230,7 @@ impl Train {
     }
 
     /// A run that was interrupted, or that is to be longer.
-    fn resume(&self, folder: RunFolder) -> Result<()> {
-        let of_run = folder.config()?;
+    fn resume(&self, folder: RunFolder, of_run: Config) -> Result<()> {
         let _lock = folder.lock()?;
         let mut config = self.override_settings(of_run.clone())?;
         let path = folder.file(CHECKPOINT);
@@ -244,6 +265,9 @@ impl Train {
             }
         }
         let data = load(&mut config)?;
+        if let Some(Checkpoint { model, .. }) = &checkpoint {
+            expect_size(model, config.data.as_deref(), data.train.size())?;
+        }
         let checksum = data.sha256();
         let of_checkpoint = checkpoint.as_ref().and_then(|c| c.data.as_ref());
         if let Some(expected) = of_checkpoint.filter(|expected| **expected != checksum) {
@@ -266,17 +290,15 @@ impl Train {
         config: Config,
         checkpoint: Option<Checkpoint>,
     ) -> Result<()> {
-        on_threads(config.threads, || {
-            let trainer = match checkpoint {
-                Some(mut checkpoint) => {
-                    checkpoint.model.config = config;
-                    Trainer::resume(checkpoint, &data.train)
-                }
-                None => Trainer::new(Model::new(config, data.train.size()), &data.train),
-            };
-            let history = History::read(folder, trainer.progress().epoch)?;
-            Session { folder, data, trainer, history, json: self.json, stop, checksum: OnceCell::new() }.run()
-        })
+        let trainer = match checkpoint {
+            Some(mut checkpoint) => {
+                checkpoint.model.config = config;
+                Trainer::resume(checkpoint, &data.train)
+            }
+            None => Trainer::new(Model::new(config, data.train.size()), &data.train),
+        };
+        let history = History::read(folder, trainer.progress().epoch)?;
+        Session { folder, data, trainer, history, json: self.json, stop, checksum: OnceCell::new() }.run()
     }
 
     /// The settings, overridden by the arguments, and checked.
@@ -313,6 +335,7 @@ impl Train {
         config.data = self.data.clone().or(config.data);
         config.image_size = self.image_size.or(config.image_size);
         config.channels = self.channels.or(config.channels);
+        config.key = self.key.clone().or(config.key);
         if let Some(data) = config.data.as_mut().filter(|data| in_catalog(data).is_none()) {
             // The run is to find its data from any folder.
             *data = data.canonicalize().map_err(|e| Error::file(data, format!("cannot open: {e}")))?;

@@ -5,30 +5,27 @@ use ndarray::{ArrayView2, s};
 use vae::Result;
 use vae::checkpoint::Model;
 use vae::generate;
-use vae::report::picture::Picture;
 use vae::report::plots::latent_png;
 
 use super::metrics::History;
 use crate::cli::folder::RunFolder;
-use crate::cli::images::{pairs, sheet};
+use crate::cli::images::{ENLARGE, pairs, sheet};
 
 /// The model as it is now, and what it looks like.
 pub(super) fn write(folder: &RunFolder, model: &Model, data: &Dataset, history: &History) -> Result<()> {
     model.save(&folder.file("model.safetensors"))?;
     folder.write("curves.svg", history.curves().as_bytes())?;
 
-    let samples = generate::sample(model, 64, 1.0, model.config.seed);
-    folder.write("samples.png", &sheet(model, samples.view(), 8).png())?;
-    let originals = generate::first_images(model, &data.test, 20);
-    let reconstructions = generate::reconstruct(model, originals.view());
-    folder.write("reconstructions.png", &pairs(model, originals.view(), reconstructions.view()).png())?;
+    let codes = generate::prior(model, 64, 1.0, model.config.seed);
+    folder.write("samples.png", &sheet(model, codes.view(), 8, ENLARGE).png())?;
+    folder.write("reconstructions.png", &pairs(model, &data.test, 20).png())?;
 
     if model.config.latent == 2 {
-        let plane = generate::manifold(model, 20);
-        folder.write("manifold.png", &Picture::grid(plane.view(), model.size, 20, 2).png())?;
-        let images = generate::first_images(model, &data.test, data.test.len());
-        let codes = generate::encode(model, images.view());
-        folder.write("latent.png", &latent_png(&points(codes.view()), data.test.labels()))?;
+        // Of large images fewer: a screen shows no more.
+        let side = (2048 / model.size.height.max(model.size.width)).clamp(8, 20);
+        folder.write("manifold.png", &sheet(model, generate::plane(side).view(), side, 2).png())?;
+        let [means, _] = generate::posteriors_of(model, &data.test);
+        folder.write("latent.png", &latent_png(&points(means.view()), data.test.labels()))?;
     }
     Ok(())
 }

@@ -4,8 +4,9 @@ use std::cell::OnceCell;
 use std::time::Instant;
 
 use autograd::Precision;
+use autograd::kernels::parallel;
 use datasets::{Dataset, Pixels};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use vae::config::Config;
 use vae::evaluate::evaluate;
 use vae::generate;
@@ -14,10 +15,10 @@ use vae::schedule::{Schedule, Warmup};
 use vae::train::Trainer;
 use vae::{Error, Result};
 
-use super::metrics::{Epoch, History};
+use super::metrics::{self, Epoch, History};
 use super::pictures;
 use crate::cli::folder::RunFolder;
-use crate::cli::output::{likelihood, say, show, thousands};
+use crate::cli::output::{self, likelihood, print, say, show, thousands};
 use crate::cli::signals::Stop;
 
 /// A run under way in its folder.
@@ -75,8 +76,8 @@ impl Session<'_> {
             }
             self.finish_epoch().inspect_err(|_| self.say_what_is_kept(bar))?;
             let last = self.history.0.last().expect("an epoch was finished");
-            let line = if self.json { last.json(self.folder)? } else { last.row() };
-            bar.suspend(|| say(&line));
+            let json = last.json(self.folder)?;
+            bar.suspend(|| if self.json { print(&json) } else { say(&last.row()) });
             // What a checkpoint counts as done is on disk before it: the last thing written is what a run resumes from.
             self.history.write(self.folder)?;
             pictures::write(self.folder, &self.trainer.model, self.data, &self.history)?;
@@ -157,8 +158,7 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
          data    {train} training and {test} test images of {size}, {pixels}\n\
          {likelihood}\n\
          {objective}Adam    learning rate {lr:?}{schedule}, batch {batch}{products}, seed {seed}, {threads}{resumed}\n\n\
-         nats per example           train                            test\n\
-         epoch       loss = reconstruction +     KL      loss = reconstruction +     KL   seconds  images/s",
+         {head}",
         architecture = model.config.architecture(model.size.count()),
         count = thousands(model.params.layout.count()),
         train = thousands(data.train.len()),
@@ -169,10 +169,11 @@ fn introduction(trainer: &Trainer, data: &Dataset) -> String {
             Schedule::Constant => String::new(),
             other => format!(" ({other})"),
         },
-        threads = match rayon::current_num_threads() {
+        threads = match parallel::threads() {
             1 => "1 thread".to_string(),
             n => format!("{n} threads"),
         },
+        head = metrics::head(),
         resumed = match trainer.progress().step {
             0 => String::new(),
             step =>
@@ -201,20 +202,17 @@ fn objective_of(config: &Config) -> Option<String> {
     (config.objective() != Objective::default()).then(|| what + &samples + &weight)
 }
 
-/// A bar with rate and remaining time, on standard error; it hides itself where that is no terminal.
+/// A bar with the rate of this session.
 fn progress_bar(trainer: &Trainer, data: &Dataset) -> ProgressBar {
     let (images, batch) = (data.train.len() as u64, trainer.model.config.batch as u64);
     let progress = trainer.progress();
     let done = progress.epoch.saturating_mul(images) + (progress.batch as u64).saturating_mul(batch).min(images);
-    let style = ProgressStyle::with_template("{msg}  {bar:30} {percent}%  {per_sec}  {eta} left");
-    let style = style.expect("the template is well-formed").with_key(
-        "per_sec",
-        |state: &indicatif::ProgressState, w: &mut dyn std::fmt::Write| {
-            let _ = write!(w, "{} images/s", thousands(state.per_sec() as usize));
-        },
-    );
-    let bar =
-        ProgressBar::new(images.saturating_mul(trainer.model.config.epochs)).with_style(style).with_position(done);
+    let bar = output::progress_bar(images.saturating_mul(trainer.model.config.epochs), "{rate} images/s  ");
+    let rate = |state: &indicatif::ProgressState, w: &mut dyn std::fmt::Write| {
+        let _ = w.write_str(&thousands(state.per_sec() as usize));
+    };
+    bar.set_style(bar.style().with_key("rate", rate));
+    bar.set_position(done);
     // The rate is that of this session, not of what an earlier one did.
     bar.reset_eta();
     bar
