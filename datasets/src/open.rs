@@ -257,10 +257,9 @@ mod tests {
 
     #[test]
     fn a_picture_alone_is_read_undivided_and_cannot_be_divided() {
-        let dir = tempfile::tempdir().unwrap();
-        image::GrayImage::from_pixel(5, 4, image::Luma([9])).save(dir.path().join("a.png")).unwrap();
+        let dir = folder(&[("a.png", grey(9))]);
         let undivided = |options| open_undivided(&dir.path().join("a.png"), &options).unwrap().dataset;
-        assert_eq!(undivided(Options::default()), Images::new(vec![9; 20], Size::grey(4, 5), vec![0]).unwrap());
+        assert_eq!(undivided(Options::default()), Images::new(vec![9; 6], Size::grey(2, 3), vec![0]).unwrap());
         assert_eq!(undivided(sized(Some((2, 2)), Some(3))).size(), Size { height: 2, width: 2, channels: 3 });
         let expected = "DIR/a.png: expected at least 2 images, one to train on and one to test on, found 1";
         assert_eq!(opened(&dir, "a.png", &Options::default()).unwrap_err(), expected);
@@ -268,12 +267,11 @@ mod tests {
 
     #[test]
     fn a_folder_undivided_is_all_of_it_and_a_set_with_a_test_part_is_that_part() {
-        let dir = tempfile::tempdir().unwrap();
-        for i in 0..9 {
-            image::GrayImage::from_pixel(1, 1, image::Luma([i])).save(dir.path().join(format!("{i}.png"))).unwrap();
-        }
+        let files: Vec<_> = (0..9).map(|i| (format!("{i}.png"), grey(i))).collect();
+        let dir = folder(&files.iter().map(|(name, file)| (&name[..], file.clone())).collect::<Vec<_>>());
         let all = open_undivided(dir.path(), &Options::default()).unwrap().dataset;
-        assert_eq!(all, Images::new((0..9).collect(), Size::grey(1, 1), vec![0; 9]).unwrap());
+        let pixels = (0..9).flat_map(|i| [i; 6]).collect();
+        assert_eq!(all, Images::new(pixels, Size::grey(2, 3), vec![0; 9]).unwrap());
         assert_eq!(open_undivided(mnist().path(), &Options::default()).unwrap().dataset.len(), 1);
     }
 

@@ -30,7 +30,8 @@ pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T
 
 /// What a panic says.
 fn message(panic: &(dyn Any + Send)) -> &str {
-    panic.downcast_ref::<String>().map_or_else(|| panic.downcast_ref::<&str>().copied().unwrap_or("a panic"), |s| s)
+    let formatted = panic.downcast_ref::<String>().map(String::as_str);
+    formatted.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 #[cfg(test)]

@@ -433,7 +433,7 @@ mod tests {
             ("lost+found/x", vec![]),
         ]);
         let closed = ["lost+found", "cats/3.png"].map(|name| dir.path().join(name));
-        closed.iter().for_each(|path| set_permissions(path, Permissions::from_mode(0)).unwrap());
+        closed.iter().for_each(|path| set_permissions(path, Permissions::from_mode(0o000)).unwrap());
         let opened = read(&dir);
         let is_closed = std::fs::read_dir(&closed[0]).is_err();
         closed.iter().for_each(|path| set_permissions(path, Permissions::from_mode(0o700)).unwrap());

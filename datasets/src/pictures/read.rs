@@ -6,6 +6,7 @@ use super::list::{Picture, name};
 use super::raster::Raster;
 use crate::source::{most_unfolded, up_to};
 use crate::{Error, Result};
+use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -37,6 +38,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// One for this many files below `dir`.
     pub(super) fn new(dir: &'a Path, total: usize) -> Reader<'a> {
+        belong_to_a_pool();
         Reader { dir, total, skipped: Vec::new() }
     }
 
@@ -51,6 +53,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// If more cannot be read than are skipped.
+    #[allow(clippy::disallowed_methods, reason = "this crate hands out nothing else, and makes no pool for it")]
     pub(super) fn read<K: Sync, T: Send>(
         &mut self,
         files: Vec<(Picture, K)>,
@@ -103,6 +106,15 @@ impl<'a> Reader<'a> {
     /// An error about a file inside the folder, without the path of the folder.
     fn inside(&self, error: &Error) -> String {
         format!("{}: {}", String::from_utf8_lossy(&name(self.dir, error.path())), error.problem())
+    }
+}
+
+/// Makes this thread a pool of its own, if it is in none: otherwise rayon would start threads that nobody has asked for, here and
+/// in JPEG's decoder, and panic where none can be had.
+fn belong_to_a_pool() {
+    if rayon::current_thread_index().is_none() {
+        // It fails where the thread is in a pool; the thread stays in this one as long as it runs.
+        std::mem::forget(ThreadPoolBuilder::new().num_threads(1).use_current_thread().build());
     }
 }
 

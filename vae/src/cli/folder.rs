@@ -135,7 +135,9 @@ impl RunFolder {
         let of_run = self.file("config.toml");
         let config = if of_run.exists() { Config::read(&of_run)? } else { model.config.clone() };
         let path = moved.or(config.data.as_deref());
-        let data = load_data(path, &config.data_options())?;
+        // The built-in MNIST is as it is, whatever the model knows.
+        let options = path.map_or(Options::default(), |_| config.data_options());
+        let data = load_data(path, &options)?;
         expect_size(model, path, data.test.size())?;
         Ok(data)
     }
@@ -209,7 +211,8 @@ fn place(data: Option<&Path>) -> Result<Option<PathBuf>> {
 fn built_in(options: &Options) -> Result<Dataset> {
     let mnist = datasets::mnist();
     let expected = options.expect(mnist.train.size());
-    expected.map_err(|problem| Error::Usage(format!("--image-size, --channels: {problem}")))?;
+    let others = "--data names other images than the built-in MNIST";
+    expected.map_err(|problem| Error::Usage(format!("--image-size, --channels: {problem}; {others}")))?;
     options.expect_no_key().map_err(|problem| Error::Usage(format!("--key: {problem}")))?;
     Ok(mnist)
 }

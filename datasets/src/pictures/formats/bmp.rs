@@ -123,9 +123,11 @@ fn runs(data: &[u8], height: usize, width: usize, bits: u32) -> Result<Vec<u8>, 
         data.get(at - 1).copied().ok_or(SHORT.to_string())
     };
     loop {
-        let mut put = |x: usize, y: usize, index: u8| match x < width && y < height {
-            true => Ok(indices[y * width + x] = index),
-            false => Err("a run goes beyond the picture".to_string()),
+        let mut put = |x: usize, y: usize, index: u8| {
+            let beyond = "a run goes beyond the picture";
+            let row = indices.chunks_exact_mut(width).nth(y).ok_or(beyond)?;
+            *row.get_mut(x).ok_or(beyond)? = index;
+            Ok::<_, String>(())
         };
         match (byte()?, byte()?) {
             (0, 0) => (x, y) = (0, y + 1),

@@ -36,9 +36,10 @@ use super::signals::Stop;
 #[derive(Args, Default)]
 #[command(allow_negative_numbers = true)]
 pub(crate) struct Train {
-    /// Images of your own: a folder of PNG or JPEG pictures, whose sub-folders are the labels; an array in a file .npy or
-    /// .npz; or a folder with the files of MNIST and its relatives (IDX), CIFAR-10 (binary) or binarised MNIST (.amat).
-    /// Or the name of a set that `vae data fetch` has downloaded [default: built-in MNIST]
+    /// Images of your own: a folder of pictures (PNG, JPEG, WebP, BMP, GIF), whose sub-folders are the labels, or the split
+    /// if they are called train and test (or val); an array in a file .npy or .npz; or a folder with the files of MNIST
+    /// and its relatives (IDX), CIFAR-10 (binary) or binarised MNIST (.amat). Or the name of a set that `vae data fetch`
+    /// has downloaded [default: built-in MNIST]
     #[arg(long, value_name = "PATH|NAME")]
     data: Option<PathBuf>,
     /// Resize pictures to this height and width; for a matrix in a .npy, the size of the images that are its rows
