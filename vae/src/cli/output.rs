@@ -160,7 +160,7 @@ pub(crate) fn progress_bar(length: u64, told: &str) -> ProgressBar {
         wide => format!("{{bar:{wide}}} "),
     };
     let told = if columns < 60 { "" } else { told };
-    let style = ProgressStyle::with_template(&format!("{{wide_msg}}  {bar}{{percent}}%  {told}{{eta}} left"));
+    let style = ProgressStyle::with_template(&format!("{{wide_msg}}  {bar}{{percent:>3}}%  {told}{{eta}} left"));
     ProgressBar::new(length).with_style(style.expect("the template is well-formed"))
 }
 
