@@ -222,7 +222,7 @@ impl Download<'_> {
             408 | 429 | 500.. => return Err(Broken::Transient(format!("HTTP status {status}"))),
             _ => return Err(Broken::Lasting(format!("HTTP status {status}"))),
         };
-        match answer.header("content-length").and_then(|length| length.parse().ok()) {
+        match answer.header("content-length").and_then(|length| length.parse::<u64>().ok()) {
             // Not the file, but a page that says why not, say. What is there already is not given up for it.
             Some(found) if found != expected => {
                 Err(Broken::Lasting(format!("expected {expected} bytes, found {found} (HTTP status {status})")))

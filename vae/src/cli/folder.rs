@@ -28,7 +28,7 @@ const LOCK: &str = ".lock";
 const SHOWN: usize = 5;
 
 /// Where a run begins: what a kill may leave before there is a run.
-const BEFORE_A_RUN: [&str; 2] = [LOCK, ".config.toml.part"];
+const BEFORE_A_RUN: [&str; 4] = [LOCK, ".config.toml.part", "origin.json", ".origin.json.part"];
 
 impl RunFolder {
     /// Makes a new one: `out` if given, which must not exist or be empty, else `runs/vae-1`, or the next that is free.
