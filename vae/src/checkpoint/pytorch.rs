@@ -17,7 +17,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::Model;
-use super::format::{self, FORMAT};
+use super::format::{self, FORMAT, Tensor};
 use crate::config::Config;
 use crate::distributions::{Family, Likelihood};
 use crate::error::{Error, Result};
@@ -85,13 +85,12 @@ pub fn export(model: &Model, path: &Path) -> Result<()> {
         return Err(Error::Usage(format!("--to pytorch: expected a model as PyTorch's example, which {problem}")));
     }
     let order = colours_first(model.size);
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = vec![];
-    for (name, layer) in layers(&model.vae) {
+    let tensors = layers(&model.vae).into_iter().flat_map(|(name, layer)| {
         let [weight, bias] = [layer.weight, layer.bias].map(|param| model.params.view(param));
         let [weight, bias] = reorder(name, [weight, bias], &order);
-        tensors.push((format!("{name}.weight"), vec![weight.ncols(), weight.nrows()], format::bytes(weight.t())));
-        tensors.push((format!("{name}.bias"), vec![bias.len()], format::bytes(bias.view())));
-    }
+        let (weight, bias) = (weight.reversed_axes().into_dyn(), bias.remove_axis(Axis(0)).into_dyn());
+        [(format!("{name}.weight"), Tensor::of(weight)), (format!("{name}.bias"), Tensor::of(bias))]
+    });
     let log_var = match model.vae.likelihood {
         Likelihood::Gaussian { log_var } => Some(model.params.view(log_var)[[0, 0]]),
         _ => None,
@@ -240,6 +239,8 @@ impl<'f> Tensors<'f> {
         let mut unread: BTreeMap<String, (String, TensorView)> = BTreeMap::new();
         let mut tensors = format::tensors(path, file)?.tensors();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        // A counter, as that of the averaged models in `torch.optim.swa_utils`, is no weight.
+        tensors.retain(|(_, tensor)| !tensor.shape().is_empty());
         for (name, tensor) in tensors {
             // The layer and the part of it: `fc1.weight` of `_orig_mod.module.fc1.weight`.
             let inner = name.rmatch_indices('.').nth(1).map_or(&name[..], |(dot, _)| &name[dot + 1..]).to_string();
@@ -315,6 +316,7 @@ mod tests {
     use super::*;
     use crate::evaluate::evaluate;
     use datasets::{Images, Pixels};
+    use ndarray::ArrayD;
     use safetensors::{SafeTensors, serialize};
     use std::fs;
 
@@ -473,8 +475,8 @@ mod tests {
     fn a_description_that_is_not_of_these_tensors_is_refused() {
         let file = |description: Description| {
             let tensors = list(&exported(&model())).into_iter();
-            let tensors = tensors.map(|(n, shape, x)| (n, shape, x.iter().flat_map(|x| x.to_le_bytes()).collect()));
-            format::file_of(format::to_toml(&description), tensors.collect())
+            let tensors = tensors.map(|(n, shape, x)| (n, Tensor::of(ArrayD::from_shape_vec(shape, x).unwrap())));
+            format::file_of(format::to_toml(&description), tensors)
         };
         let good = || Description { format: FORMAT, log_var: None, size: Size::grey(3, 3), config: model().config };
         let problem = |description| parsed(&file(description), Told::default()).unwrap_err();
@@ -505,6 +507,11 @@ mod tests {
             }
         });
         assert_eq!(parsed(&parts, Told::default()).unwrap().params.flat[..], expected.params.flat[..]);
+        let averaged = changed(|list| {
+            list.iter_mut().for_each(|t| t.0.insert_str(0, "module."));
+            list.push(("n_averaged".into(), vec![], vec![3.0]));
+        });
+        assert_eq!(parsed(&averaged, Told::default()).unwrap().params.flat[..], expected.params.flat[..]);
         let twice = changed(|list| {
             let copy: Vec<Named> =
                 list.iter().map(|(n, shape, x)| (format!("ema.{n}"), shape.clone(), x.clone())).collect();
