@@ -3,7 +3,7 @@
 
 #![allow(missing_docs, reason = "criterion's macros define functions without any")]
 
-use autograd::kernels::parallel::team;
+use autograd::kernels::parallel::alone;
 use autograd::{Activation, Grads, Params, Recorder, Shape, Var};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ndarray::Array2;
@@ -28,7 +28,7 @@ fn passes<const N: usize>(
         tape.forward(&params);
         tape.backward(loss, &params, &mut grads);
     };
-    c.bench_function(name, |bencher| team(Some(1), || bencher.iter(&mut play)).expect("a thread can be started"));
+    c.bench_function(name, |bencher| alone(|| bencher.iter(&mut play)));
 }
 
 fn fusion(c: &mut Criterion) {

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use autograd::kernels::parallel;
 use clap::Parser;
 
 use crate::problem::Problem;
@@ -61,8 +62,7 @@ impl Options {
 
     /// What "all threads" are.
     pub fn all_threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        self.threads.map_or_else(cores, usize::from)
+        self.threads.map_or_else(|| parallel::team_size(None), usize::from)
     }
 }
 

@@ -1,8 +1,7 @@
 //! The error of every function of [`autograd::kernels::math`], over all 2³² numbers of kind `f32`, against the standard
 //! library's `f64` functions: `cargo run --release --example ulp` (some minutes).
 
-use autograd::kernels::{math, simd};
-use rayon::prelude::*;
+use autograd::kernels::{math, parallel, simd};
 
 /// Numbers a task takes at a time.
 const CHUNK: u32 = 1 << 16;
@@ -24,18 +23,27 @@ fn ulps(y: f32, exact: f64) -> f64 {
 
 /// One line of the table: the largest error of `f`, which should be `exact`, and where it is.
 fn sweep(name: &str, f: impl Fn(f32) -> f32 + Sync, exact: impl Fn(f64) -> f64 + Sync) {
-    let chunks = (0..u32::MAX / CHUNK + 1).into_par_iter().map(|chunk| {
-        let x: Vec<f32> = (0..CHUNK).map(|i| f32::from_bits(chunk * CHUNK + i)).collect();
-        let mut y = vec![0.0; x.len()];
-        simd::vectorize(|| y.iter_mut().zip(&x).for_each(|(y, &x)| *y = f(x)));
-        let errors = x.iter().zip(y).map(|(&x, y)| (ulps(y, exact(f64::from(x))), x));
-        errors.fold((0.0, 0.0), |a, b| if b.0 > a.0 { b } else { a })
-    });
-    let (error, x) = chunks.reduce(|| (0.0, 0.0), |a, b| if b.0 > a.0 { b } else { a });
+    let larger = |a: (f64, f32), b: (f64, f32)| if b.0 > a.0 { b } else { a };
+    let chunks = parallel::map(
+        (u32::MAX / CHUNK) as usize + 1,
+        || (),
+        |(), chunk| {
+            let x: Vec<f32> = (0..CHUNK).map(|i| f32::from_bits(chunk as u32 * CHUNK + i)).collect();
+            let mut y = vec![0.0; x.len()];
+            simd::vectorize(|| y.iter_mut().zip(&x).for_each(|(y, &x)| *y = f(x)));
+            let errors = x.iter().zip(y).map(|(&x, y)| (ulps(y, exact(f64::from(x))), x));
+            errors.fold((0.0, 0.0), larger)
+        },
+    );
+    let (error, x) = chunks.into_iter().fold((0.0, 0.0), larger);
     println!("{name:<10} {error:8.3} {x:16e}");
 }
 
 fn main() {
+    parallel::team(None, sweep_all);
+}
+
+fn sweep_all() {
     println!("{:<10} {:>8} {:>16}", "", "ulp", "at x");
     sweep("exp", math::exp, f64::exp);
     sweep("exp_m1", math::exp_m1, f64::exp_m1);

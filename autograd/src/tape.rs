@@ -232,8 +232,15 @@ impl<T: Real> Tape<T> {
     /// The first thing that is NaN or infinite: a parameter, an input, the value of an operation, or – going through
     /// the backward pass again – the gradient that an operation computed. `None` if all is finite.
     ///
-    /// Call it where a loss or gradient was found not to be finite, with the inputs and parameters as they were.
-    pub fn first_non_finite(&mut self, loss: Slot, params: &Params<T>, grads: &mut Grads<T>) -> Option<String> {
+    /// Call it where a loss or gradient was found not to be finite, with the inputs and parameters as they were, and `dloss` as
+    /// [`backward_of`](Tape::backward_of) was given it.
+    pub fn first_non_finite(
+        &mut self,
+        loss: Slot,
+        dloss: T,
+        params: &Params<T>,
+        grads: &mut Grads<T>,
+    ) -> Option<String> {
         let bad = |x: View<T>| x.iter().any(|x| !x.is_finite());
         if let Some(p) = self.layout.params().find(|&p| bad(params.view(p))) {
             return Some(format!("parameter {} `{}`", Slot::Param(p), self.layout.name(p)));
@@ -241,7 +248,7 @@ impl<T: Real> Tape<T> {
         if let Some(i) = (0..self.nodes.len()).find(|&i| bad(self.value(Slot::Node(i)))) {
             return Some(format!("the value of {}", self.line(i)));
         }
-        for i in self.start_backward(loss, T::one()) {
+        for i in self.start_backward(loss, dloss) {
             self.backward_one(i, params, grads);
             let Some(op) = &self.nodes[i].op else { continue };
             let bad_gradient = op.args().iter().any(|&x| match x {
@@ -465,7 +472,7 @@ p1        1×400   b
         let mut grads = Grads::zeros(&params);
         let mut blame = |tape: &mut Tape<f64>, params: &Params<f64>| {
             tape.forward(params);
-            tape.first_non_finite(loss, params, &mut grads)
+            tape.first_non_finite(loss, 1.0, params, &mut grads)
         };
         tape.input_mut(x).fill(1.0);
         // √0 is finite, its slope is not.

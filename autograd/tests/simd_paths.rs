@@ -6,7 +6,7 @@ use autograd::kernels::simd::Isa;
 const PATHS: [(&str, &[&str]); 4] = [
     ("scalar", &[]),
     ("avx2", &["avx2", "fma"]),
-    ("avx512", &["avx512f", "avx512bw", "avx512dq", "avx512vl"]),
+    ("avx512", &["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx2", "fma"]),
     ("neon", &["asimd"]),
 ];
 

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use autograd::Buffer;
-use autograd::kernels::parallel::team;
+use autograd::kernels::parallel;
 use autograd::kernels::simd::Isa;
 use benches::{Family, Options, Outcome, Pace, Problem, Runner, interleave};
 
@@ -18,13 +18,17 @@ const TOLERANCE: f32 = 1e-5;
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let threads = options.all_threads();
     let work = || {
+        match parallel::threads() {
+            there if there == threads => {}
+            there => return Err(format!("--threads: expected at most {there}, which can be started, found {threads}")),
+        }
         for problem in options.problems() {
             let outcome = measure(problem, threads, options.pace())?;
             println!("{}", serde_json::to_string(&outcome).expect("plain data has a JSON form"));
         }
         Ok(())
     };
-    team(Some(threads), work).map_err(|e| format!("--threads: {e}"))?
+    parallel::team(Some(threads), work)
 }
 
 fn measure(problem: Problem, threads: usize, pace: Pace) -> Result<Outcome, String> {

@@ -5,41 +5,33 @@
 //! renamed: whoever finds a file under its own name finds the right one.
 
 use crate::catalog::RemoteFile;
+use crate::curl::{self, Answer, Failed};
 use crate::{Error, cache, flush_folder};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
-use ureq::http::{Response, header};
-use ureq::{Agent, Body, Timeout};
+
+pub use crate::curl::Limits;
 
 /// How long to wait for a server, and how often to try.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// To find the address and to connect.
-    pub connect: Duration,
-    /// For the next bytes of an answer.
-    pub stall: Duration,
+    /// For a single attempt.
+    pub limits: Limits,
     /// How often to try an address whose answer breaks off.
     pub attempts: u32,
     /// Between the first attempt and the second; twice as long before the third, and so on.
     pub pause: Duration,
-    /// Redirections to follow.
-    pub redirects: u32,
-    /// Whether to go through the proxy that the environment names (`ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
-    pub proxy: bool,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            connect: Duration::from_secs(10),
-            stall: Duration::from_secs(30),
+            limits: Limits { connect: 10, stall: 30, redirects: 5, proxy: true },
             attempts: 5,
             pause: Duration::from_secs(1),
-            redirects: 5,
-            proxy: true,
         }
     }
 }
@@ -73,7 +65,7 @@ pub enum Progress<'a> {
 /// Why a file was not fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// No address had it: what was wrong with each, as `address: problem`.
+    /// No address had it: what was wrong with each, as `address: problem`, or why none could be asked.
     Network(Vec<String>),
     /// It could not be kept.
     Disk(Error),
@@ -107,7 +99,7 @@ pub fn fetch(
         return Ok(false);
     }
     let part = folder.join(format!(".{}.part", file.name));
-    let mut download = Download { file, part: &part, agent: agent(patience), patience, progress };
+    let mut download = Download { file, part: &part, patience, progress };
     let mut problems = Vec::new();
     for address in addresses {
         match download.from(address) {
@@ -115,6 +107,7 @@ pub fn fetch(
             Err(Broken::Transient(problem) | Broken::Lasting(problem)) => {
                 problems.push(format!("{address}: {problem}"))
             }
+            Err(Broken::Start(problem)) => return Err(Failure::Network(vec![problem])),
             Err(Broken::Disk(error)) => return Err(Failure::Disk(error)),
         }
     }
@@ -125,7 +118,6 @@ pub fn fetch(
 struct Download<'a> {
     file: &'a RemoteFile,
     part: &'a Path,
-    agent: Agent,
     patience: &'a Patience,
     progress: &'a mut dyn FnMut(Progress),
 }
@@ -136,8 +128,20 @@ enum Broken {
     Transient(String),
     /// Another one would not.
     Lasting(String),
+    /// Nothing can be asked for, here or elsewhere.
+    Start(String),
     /// There is nowhere to put it.
     Disk(Error),
+}
+
+impl From<Failed> for Broken {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Start(problem) => Broken::Start(problem),
+            Failed::Transient(problem) => Broken::Transient(problem),
+            Failed::Lasting(problem) => Broken::Lasting(problem),
+        }
+    }
 }
 
 impl Download<'_> {
@@ -163,26 +167,23 @@ impl Download<'_> {
         let mut done = if from_before > total { 0 } else { from_before };
         let open = || OpenOptions::new().create(true).truncate(false).write(true).open(part).map_err(cannot_write);
         if done < total {
-            let response = self.ask(address, done)?;
-            if response.status() != 206 {
+            let mut answer = self.ask(address, done)?;
+            if answer.status() != 206 {
                 // The whole file comes, whatever was asked for.
                 done = 0;
             }
             let mut out = open()?;
             out.set_len(done).map_err(cannot_write)?;
             out.seek(SeekFrom::Start(done)).map_err(cannot_write)?;
-            let mut body = response.into_body().into_reader();
             let mut buffer = vec![0; 1 << 16];
             loop {
                 (self.progress)(Progress::Bytes { done, total });
-                let n = match body.read(&mut buffer) {
-                    Ok(0) => break,
-                    Ok(n) => n,
-                    Err(e) => {
-                        let problem = describe(&e.into(), self.patience);
-                        return Err(Broken::Transient(format!("{problem} after {done} of {total} bytes")));
-                    }
-                };
+                let broke_off =
+                    |problem| Broken::Transient(format!("broke off after {done} of {total} bytes: {problem}"));
+                let n = answer.read(&mut buffer).map_err(broke_off)?;
+                if n == 0 {
+                    break;
+                }
                 if done + n as u64 > total {
                     fs::remove_file(part).map_err(cannot_write)?;
                     return Err(Broken::Lasting(format!("expected {total} bytes, found more")));
@@ -206,19 +207,12 @@ impl Download<'_> {
     }
 
     /// The answer to a request for the file from byte `first` on: the whole file (200), or what was asked for (206).
-    fn ask(&self, address: &str, first: u64) -> Result<Response<Body>, Broken> {
-        let mut request = self.agent.get(address);
-        if first > 0 {
-            request = request.header(header::RANGE, format!("bytes={first}-"));
-        }
-        let response = request.call().map_err(|e| {
-            let problem = describe(&e, self.patience);
-            if is_transient(&e) { Broken::Transient(problem) } else { Broken::Lasting(problem) }
-        })?;
-        let status = response.status().as_u16();
+    fn ask(&self, address: &str, first: u64) -> Result<Answer, Broken> {
+        let answer = curl::get(address, first, &self.patience.limits)?;
+        let status = answer.status();
         let expected = match status {
             200 => self.file.bytes,
-            206 if first > 0 && begins_at(&response, first) => self.file.bytes - first,
+            206 if first > 0 && begins_at(&answer, first) => self.file.bytes - first,
             206 | 416 if first > 0 => {
                 // What is there cannot be continued here; the next attempt begins anew.
                 fs::remove_file(self.part).map_err(|e| cannot_write(self.part, &e))?;
@@ -228,12 +222,12 @@ impl Download<'_> {
             408 | 429 | 500.. => return Err(Broken::Transient(format!("HTTP status {status}"))),
             _ => return Err(Broken::Lasting(format!("HTTP status {status}"))),
         };
-        match response.body().content_length() {
+        match answer.header("content-length").and_then(|length| length.parse::<u64>().ok()) {
             // Not the file, but a page that says why not, say. What is there already is not given up for it.
             Some(found) if found != expected => {
                 Err(Broken::Lasting(format!("expected {expected} bytes, found {found} (HTTP status {status})")))
             }
-            _ => Ok(response),
+            _ => Ok(answer),
         }
     }
 }
@@ -243,50 +237,9 @@ fn cannot_write(part: &Path, error: &io::Error) -> Broken {
 }
 
 /// Whether the header `Content-Range: bytes FIRST-LAST/ALL` says that the part begins at byte `first`.
-fn begins_at(response: &Response<Body>, first: u64) -> bool {
-    let range = response.headers().get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
-    let bytes = range.and_then(|range| range.strip_prefix("bytes "));
+fn begins_at(answer: &Answer, first: u64) -> bool {
+    let bytes = answer.header("content-range").and_then(|range| range.strip_prefix("bytes "));
     bytes.and_then(|bytes| bytes.split('-').next()?.parse().ok()) == Some(first)
-}
-
-fn agent(patience: &Patience) -> Agent {
-    let mut config = Agent::config_builder()
-        .timeout_resolve(Some(patience.connect))
-        .timeout_connect(Some(patience.connect))
-        .timeout_per_read(Some(patience.stall))
-        .timeout_per_write(Some(patience.stall))
-        .max_redirects(patience.redirects)
-        .http_status_as_error(false)
-        // A server that compressed what it sends would send other bytes than those of the checksum.
-        .accept_encoding("identity")
-        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
-    if !patience.proxy {
-        config = config.proxy(None);
-    }
-    config.build().into()
-}
-
-/// Whether the same request may succeed a moment later: a connection that broke, not one that never was.
-fn is_transient(error: &ureq::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
-    match error {
-        ureq::Error::Io(e) => matches!(e.kind(), ConnectionAborted | ConnectionReset | UnexpectedEof),
-        ureq::Error::Timeout(limit) => matches!(limit, Timeout::PerRead | Timeout::PerWrite),
-        _ => false,
-    }
-}
-
-/// What went wrong, for people.
-fn describe(error: &ureq::Error, patience: &Patience) -> String {
-    match error {
-        ureq::Error::Timeout(Timeout::PerRead | Timeout::PerWrite) => format!("nothing came for {:?}", patience.stall),
-        ureq::Error::Timeout(_) => format!("no connection within {:?}", patience.connect),
-        ureq::Error::TooManyRedirects => format!("redirected more than {} times", patience.redirects),
-        ureq::Error::HostNotFound => "the host is not found".into(),
-        ureq::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => "broke off".into(),
-        ureq::Error::Io(e) => e.to_string(),
-        other => other.to_string(),
-    }
 }
 
 /// Waits until no other process downloads into this folder, and keeps others out as long as the file is open.

@@ -5,17 +5,17 @@ use crate::idx_sets::{IdxSet, Part};
 use crate::open::{Found, Options, Reading};
 use crate::pair::{Pair, join};
 use crate::{Dataset, Error, Result};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Reads one of the data sets `sets` that are in the folder `dir`: the only one, or the one that `options.key` names.
 ///
-/// Where there are no labels all are 0. A set with training or test images alone is not divided. Two families of sets are
+/// Where there are no labels, or none that can be read, all are 0. A set with training or test images alone is not divided. Two families of sets are
 /// not as MNIST is, and are known by their names: EMNIST's images are stored column by column, and of QMNIST's labels, eight
 /// numbers each, the first is the class.
 ///
 /// # Errors
 ///
-/// If `options` leave a choice or name no set, a file is not the IDX it should be (see [`idx::parse`]), there are no images, or
+/// If `options` leave a choice or name no set, a file of images is not the IDX it should be (see [`idx::parse`]), there are no images, or
 /// training and test images differ in size.
 pub(crate) fn from_folder(dir: &Path, sets: &[IdxSet], options: &Options) -> Result<Reading> {
     let set = choose(sets, options.key.as_deref()).map_err(|problem| Error::new(dir, problem))?;
@@ -31,7 +31,8 @@ pub(crate) fn from_folder(dir: &Path, sets: &[IdxSet], options: &Options) -> Res
         }
         let turn = if set.name.starts_with("emnist") { transposed } else { |images| images };
         let cut = if set.name.starts_with("qmnist") { first_column } else { |labels| labels };
-        pairs.push(Pair { images: read(images, turn)?, labels: labels.map(|path| read(path, cut)).transpose()? });
+        let labels = labels.map(|path| (path.to_path_buf(), idx::read(path).map(cut)));
+        pairs.push(Pair { images: (images.to_path_buf(), turn(idx::read(images)?)), labels });
     }
     let (mut images, assumed) = join(pairs)?;
     notes.extend(assumed);
@@ -56,11 +57,6 @@ fn choose<'a>(sets: &'a [IdxSet], key: Option<&str>) -> std::result::Result<&'a 
         ([], Some(key)) => Err(format!("expected a data set called {key} (--key), found {names}")),
         _ => Err(format!("expected one data set, found {names}; --key NAME picks one")),
     }
-}
-
-/// What `change` makes of the array in the file at `path`, with the path.
-fn read(path: &Path, change: impl Fn(Idx) -> Idx) -> Result<(PathBuf, Idx)> {
-    Ok((path.to_path_buf(), change(idx::read(path)?)))
 }
 
 /// Images that were stored column by column, row by row.
@@ -164,11 +160,16 @@ mod tests {
         assert_eq!((data.train.labels(), data.test.labels()), (&[0, 0, 0][..], &[0, 1][..]));
         assert_eq!(notes[0], "there is no file of labels for the training images");
 
-        fs::write(dir.path().join(FILES[1]), bytes(&[3, 2, 1])).unwrap();
+        fs::write(dir.path().join(FILES[1]), bytes(&[3, 2, 2])).unwrap();
         let (data, notes) = opened(dir.path());
         assert_eq!(data.train.labels(), [0, 0, 0]);
-        let expected = "expected labels of 3 images, found an array of shape [3, 2, 1]; these labels are left out";
-        assert!(notes[0].ends_with(expected), "{notes:?}");
+        let expected = "expected labels of 3 images, found an array of shape [3, 2, 2]; these labels are left out";
+        assert_eq!(notes[0], format!("{}: {expected}", FILES[1]));
+
+        fs::write(dir.path().join(FILES[1]), "damaged").unwrap();
+        let (data, notes) = opened(dir.path());
+        assert_eq!(data.train.labels(), [0, 0, 0]);
+        assert!(notes[0].starts_with(&format!("{}: expected an IDX file", FILES[1])), "{notes:?}");
 
         let shorts = encode(&Idx { shape: vec![3], elements: Elements::I16(vec![975, 0, 3]) });
         fs::write(dir.path().join(FILES[1]), shorts).unwrap();

@@ -13,7 +13,7 @@
 //! | `cifar.rs`   | CIFAR-10's binary files, or the archive of them → [`Dataset`]          |
 //! | `amat.rs`    | Larochelle's binarised MNIST, lines of digits → [`Dataset`]            |
 //! | `npy/`       | arrays as NumPy saves them, one or an archive → [`Dataset`]            |
-//! | `pictures.rs`| a folder of PNG and JPEG files → [`Dataset`]                           |
+//! | `pictures/`  | a folder of pictures, or one: which files, decoded, fitted → [`Dataset`] |
 //! | `scale.rs`   | pixels of whatever depth → bytes, where white is 255                   |
 //! | `labels.rs`  | labels of whatever kind → classes                                      |
 //! | `split.rs`   | images without a test set → [`Dataset`], by a hash of their names      |
@@ -24,7 +24,7 @@
 //! | `random.rs`  | seed, purpose and step → a random [`generator`]                        |
 //!
 //! Other data sets are downloaded: [`catalog`] says which there are, [`cache`] where they are kept, and [`download`]
-//! brings them there.
+//! brings them there, through the system's `curl` program (`curl.rs`).
 //!
 //! # Example
 //!
@@ -52,6 +52,7 @@ mod batches;
 pub mod cache;
 pub mod catalog;
 mod cifar;
+mod curl;
 #[cfg(test)]
 mod damage;
 pub mod download;

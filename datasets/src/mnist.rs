@@ -21,8 +21,11 @@ pub fn mnist() -> Dataset {
 }
 
 fn built_in() -> Result<Dataset> {
-    let parse = |name: &str, bytes| Ok((PathBuf::from(name), idx::parse(Path::new(name), bytes)?));
-    let pair = |images, labels| Ok(Pair { images: parse("images", images)?, labels: Some(parse("labels", labels)?) });
+    let parse = |name: &str, bytes| (PathBuf::from(name), idx::parse(Path::new(name), bytes));
+    let pair = |images, labels| -> Result<Pair> {
+        let (name, images) = parse("images", images);
+        Ok(Pair { images: (name, images?), labels: Some(parse("labels", labels)) })
+    };
     let (mut images, _) = join(vec![pair(TRAIN_IMAGES, TRAIN_LABELS)?, pair(TEST_IMAGES, TEST_LABELS)?])?;
     let (test, train) = (images.pop().expect("two parts"), images.pop().expect("two parts"));
     Ok(Dataset { train, test })

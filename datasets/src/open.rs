@@ -22,7 +22,7 @@ impl Options {
     ///
     /// If it is another one, on one line.
     pub fn expect(&self, found: Size) -> std::result::Result<(), String> {
-        let why = "only pictures, PNG or JPEG, can be changed";
+        let why = "only pictures can be changed";
         if let Some((height, width)) = self.image_size.filter(|&size| size != (found.height, found.width)) {
             return Err(format!("expected images of {height} × {width}, found {found}; {why}"));
         }
@@ -125,7 +125,7 @@ pub struct Opened<D = Dataset> {
 ///   `cifar-10-binary.tar.gz`; or that archive itself,
 /// - a folder with Larochelle's binarised MNIST, `binarized_mnist_train.amat` and `binarized_mnist_test.amat`, plain or
 ///   gzipped,
-/// - a folder of PNG and JPEG pictures, of which sub-folders are the labels, or a single such picture, or
+/// - a folder of pictures (PNG, JPEG, WebP, BMP, GIF), of which sub-folders are the labels; or a single picture, or
 /// - an array of images as NumPy saves it, `.npy` or `.npz`.
 ///
 /// # Errors
@@ -194,6 +194,7 @@ mod tests {
     use super::*;
     use crate::encode::{encode, gzip};
     use crate::idx::{Elements, Idx};
+    use crate::pictures::testing::{grey, grey_jpeg};
     use std::fs;
     use tempfile::TempDir;
 
@@ -241,10 +242,9 @@ mod tests {
         let amat =
             folder(&[("binarized_mnist_train.amat", line.clone()), ("binarized_mnist_test.amat.gz", gzip(&line))]);
         assert_eq!(opened(&amat, "", &any), Ok(Size::grey(28, 28)));
-        let picture = image::GrayImage::new(5, 4);
-        let pictures = tempfile::tempdir().unwrap();
-        ["a.png", "b.jpg"].iter().for_each(|name| picture.save(pictures.path().join(name)).unwrap());
-        assert_eq!(opened(&pictures, "", &any), Ok(Size::grey(4, 5)));
+        let pictures = folder(&[("a.png", grey(1)), ("b.jpg", grey_jpeg(1))]);
+        assert_eq!(opened(&pictures, "", &any), Ok(Size::grey(2, 3)));
+        assert_eq!(open_undivided(&pictures.path().join("b.jpg"), &any).unwrap().dataset.size(), Size::grey(2, 3));
         let mut npy = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/floats.npy")).unwrap();
         let npz = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/keras.npz")).unwrap();
         let arrays = folder(&[("a.npy", npy.clone()), ("b.NPZ", npz)]);
@@ -257,10 +257,9 @@ mod tests {
 
     #[test]
     fn a_picture_alone_is_read_undivided_and_cannot_be_divided() {
-        let dir = tempfile::tempdir().unwrap();
-        image::GrayImage::from_pixel(5, 4, image::Luma([9])).save(dir.path().join("a.png")).unwrap();
+        let dir = folder(&[("a.png", grey(9))]);
         let undivided = |options| open_undivided(&dir.path().join("a.png"), &options).unwrap().dataset;
-        assert_eq!(undivided(Options::default()), Images::new(vec![9; 20], Size::grey(4, 5), vec![0]).unwrap());
+        assert_eq!(undivided(Options::default()), Images::new(vec![9; 6], Size::grey(2, 3), vec![0]).unwrap());
         assert_eq!(undivided(sized(Some((2, 2)), Some(3))).size(), Size { height: 2, width: 2, channels: 3 });
         let expected = "DIR/a.png: expected at least 2 images, one to train on and one to test on, found 1";
         assert_eq!(opened(&dir, "a.png", &Options::default()).unwrap_err(), expected);
@@ -268,12 +267,11 @@ mod tests {
 
     #[test]
     fn a_folder_undivided_is_all_of_it_and_a_set_with_a_test_part_is_that_part() {
-        let dir = tempfile::tempdir().unwrap();
-        for i in 0..9 {
-            image::GrayImage::from_pixel(1, 1, image::Luma([i])).save(dir.path().join(format!("{i}.png"))).unwrap();
-        }
+        let files: Vec<_> = (0..9).map(|i| (format!("{i}.png"), grey(i))).collect();
+        let dir = folder(&files.iter().map(|(name, file)| (&name[..], file.clone())).collect::<Vec<_>>());
         let all = open_undivided(dir.path(), &Options::default()).unwrap().dataset;
-        assert_eq!(all, Images::new((0..9).collect(), Size::grey(1, 1), vec![0; 9]).unwrap());
+        let pixels = (0..9).flat_map(|i| [i; 6]).collect();
+        assert_eq!(all, Images::new(pixels, Size::grey(2, 3), vec![0; 9]).unwrap());
         assert_eq!(open_undivided(mnist().path(), &Options::default()).unwrap().dataset.len(), 1);
     }
 
@@ -284,8 +282,9 @@ mod tests {
         assert_eq!(opened(&dir, "nothing", &any).unwrap_err(), "DIR/nothing: there is no such file or folder");
         let expected = "DIR/notes.txt: expected a folder, a picture, or a file .npy, .npz or cifar-10-binary.tar.gz";
         assert_eq!(opened(&dir, "notes.txt", &any).unwrap_err(), expected);
-        let expected = "expected MNIST's four IDX files, CIFAR-10's or binarised MNIST's files, or PNG or JPEG pictures, found none";
-        assert_eq!(opened(&dir, ".", &any).unwrap_err(), format!("DIR/.: {expected}"));
+        let expected = "expected MNIST's four IDX files, CIFAR-10's or binarised MNIST's files, or pictures";
+        let found = "only 1 file that is no picture: 1 .txt";
+        assert_eq!(opened(&dir, ".", &any).unwrap_err(), format!("DIR/.: {expected}, found {found}"));
     }
 
     #[test]
@@ -304,7 +303,7 @@ mod tests {
     fn a_size_that_the_data_have_is_no_error_and_another_one_is() {
         let mnist = mnist();
         assert_eq!(opened(&mnist, "", &sized(Some((2, 3)), Some(1))), Ok(Size::grey(2, 3)));
-        let why = "only pictures, PNG or JPEG, can be changed";
+        let why = "only pictures can be changed";
         let found = opened(&mnist, ".", &sized(Some((3, 2)), None)).unwrap_err();
         assert_eq!(found, format!("DIR/.: expected images of 3 × 2, found 2 × 3; {why}"));
         let found = opened(&mnist, ".", &sized(None, Some(3))).unwrap_err();

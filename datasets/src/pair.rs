@@ -5,10 +5,11 @@ use crate::labels::{Label, Labelled, Numbers, classes, numbers_each};
 use crate::{Error, Images, Result, Size, scale};
 use std::path::PathBuf;
 
-/// Images, `[n, height, width]` of u8, and `n` labels, where there are any; each comes with the file it was read from.
+/// Images, `[n, height, width]` of u8, and `n` labels, where there are any that can be read; each comes with the file it was
+/// read from.
 pub(crate) struct Pair {
     pub(crate) images: (PathBuf, Idx),
-    pub(crate) labels: Option<(PathBuf, Idx)>,
+    pub(crate) labels: Option<(PathBuf, Result<Idx>)>,
 }
 
 /// Joins parts of one data set, and says what was assumed of the scale of their pixels, and which labels are left out.
@@ -28,8 +29,10 @@ pub(crate) fn join(pairs: Vec<Pair>) -> Result<(Vec<Images>, Vec<String>)> {
         if n > 0 && height * width == 0 {
             return Err(Error::new(path, format!("images of {} have no pixels", Size::grey(height, width))));
         }
-        let name = labels.as_ref().map_or(String::new(), |(path, _)| path.display().to_string());
-        let labels = labels.map(|(_, idx)| read(&idx, n)).transpose();
+        let file = labels.as_ref().and_then(|(path, _)| path.file_name()).unwrap_or_default();
+        let name = file.to_string_lossy().into_owned();
+        let labels = labels.map(|(_, idx)| idx.map_err(|error| error.problem().into()).and_then(|idx| read(&idx, n)));
+        let labels = labels.transpose();
         labelled.push(Labelled { images: n, name, labels });
         parts.push((path, pixels, Size::grey(height, width)));
     }

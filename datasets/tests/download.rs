@@ -1,4 +1,5 @@
-//! Downloads from a server of the test's own that does everything wrong, and what they leave on the disk.
+//! Downloads from a server of the test's own that does everything wrong, and what they leave on the disk. They need the
+//! program `curl`, as all downloads do.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use datasets::catalog::RemoteFile;
-use datasets::download::{Failure, Patience, Progress, fetch};
+use datasets::download::{Failure, Limits, Patience, Progress, fetch};
 use sha2::{Digest, Sha256};
 use tempfile::{TempDir, tempdir};
 
@@ -24,12 +25,9 @@ static FILE: LazyLock<RemoteFile> = LazyLock::new(|| {
 
 /// Never in a hurry, but quick to try again.
 const PATIENCE: Patience = Patience {
-    connect: Duration::from_secs(20),
-    stall: Duration::from_secs(20),
+    limits: Limits { connect: 20, stall: 20, redirects: 5, proxy: false },
     attempts: 3,
     pause: Duration::from_millis(1),
-    redirects: 5,
-    proxy: false,
 };
 
 /// What a client asked for: the path, and the first byte if it was not the first of all.
@@ -84,14 +82,11 @@ impl Server {
 fn read_request(connection: &TcpStream) -> Option<Request> {
     let mut lines = BufReader::new(connection).lines().map_while(Result::ok);
     let path = lines.next()?.split(' ').nth(1)?.to_string();
-    let mut from = None;
-    for line in lines.take_while(|line| !line.is_empty()) {
-        let line = line.to_ascii_lowercase();
-        assert!(!line.starts_with("accept-encoding:") || line.ends_with(" identity"), "{line}");
-        if let Some(range) = line.strip_prefix("range: bytes=") {
-            from = Some(range.strip_suffix('-').unwrap().parse().unwrap());
-        }
-    }
+    let headers: Vec<String> =
+        lines.take_while(|line| !line.is_empty()).map(|line| line.to_ascii_lowercase()).collect();
+    assert!(headers.contains(&"accept-encoding: identity".to_string()), "{headers:?}");
+    let range = headers.iter().find_map(|line| line.strip_prefix("range: bytes="));
+    let from = range.map(|range| range.strip_suffix('-').unwrap().parse().unwrap());
     Some(Request { path, from })
 }
 
@@ -124,8 +119,9 @@ fn breaks_off(request: &Request, to: &mut TcpStream) {
     send_first(80_000, request, to);
 }
 
+/// After one byte: after more, what comes for a second is less than one a second on average only later.
 fn stalls(request: &Request, to: &mut TcpStream) {
-    send_first(80_000, request, to);
+    send_first(1, request, to);
     until_closed(to);
 }
 
@@ -183,6 +179,30 @@ fn is_elsewhere(request: &Request, to: &mut TcpStream) {
 
 fn in_circles(_: &Request, to: &mut TcpStream) {
     send(to, "301 Moved Permanently", "location: /a.gz\r\ncontent-length: 0\r\n", b"");
+}
+
+fn is_nowhere(_: &Request, to: &mut TcpStream) {
+    send(to, "302 Found", "content-length: 2\r\n", b"no");
+}
+
+fn is_no_web_page(_: &Request, to: &mut TcpStream) {
+    send(to, "302 Found", "location: ftp://127.0.0.1/a.gz\r\ncontent-length: 0\r\n", b"");
+}
+
+fn hints_first(request: &Request, to: &mut TcpStream) {
+    let _ = to.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n");
+    well(request, to);
+}
+
+fn hangs_up(_: &Request, _: &mut TcpStream) {}
+
+fn hangs_up_in_the_head(_: &Request, to: &mut TcpStream) {
+    let _ = to.write_all(b"HTTP/1.1 200 OK\r\ncontent-len");
+}
+
+fn never_comes_to_the_point(_: &Request, to: &mut TcpStream) {
+    let _ = to.write_all(b"HTTP/1.1 200 OK\r\n");
+    while to.write_all(b"x-more: and more\r\n").is_ok() {}
 }
 
 fn forbidden(_: &Request, to: &mut TcpStream) {
@@ -336,8 +356,8 @@ fn a_server_that_stalls_is_left_and_asked_for_the_rest() {
     let (_outer, folder) = folder();
     let server = Server::with(&[says_nothing, stalls, well]);
     // On a busy machine a good answer may come too late as well: then it is asked again.
-    let patience = Patience { stall: Duration::from_millis(150), attempts: 50, ..PATIENCE };
-    let patience = Patience { pause: Duration::ZERO, ..patience };
+    let limits = Limits { stall: 1, ..PATIENCE.limits };
+    let patience = Patience { limits, attempts: 50, pause: Duration::ZERO };
     let mut problems = Vec::new();
     let mut watch = |progress: Progress| {
         if let Progress::Retrying { problem, .. } = progress {
@@ -346,8 +366,9 @@ fn a_server_that_stalls_is_left_and_asked_for_the_rest() {
     };
     assert_eq!(fetch(&FILE, &[server.address()], &folder, &patience, &mut watch), Ok(true));
     is_complete(&folder);
-    assert_eq!(problems[0], "nothing came for 150ms");
-    assert!(problems[1].starts_with("nothing came for 150ms"), "{problems:?}");
+    let too_slow = "Operation too slow. Less than 1 bytes/sec transferred the last 1 seconds";
+    assert_eq!(problems[..2], [too_slow.to_string(), format!("broke off after 1 of 200000 bytes: {too_slow}")]);
+    assert_eq!(server.asked_from()[..3], [None, None, Some(1)]);
 }
 
 #[test]
@@ -446,6 +467,34 @@ fn redirects_in_circles_come_to_an_end() {
 }
 
 #[test]
+fn a_redirect_to_no_address_or_to_none_of_the_web_is_told() {
+    for (reply, expected) in [(is_nowhere as Reply, "HTTP status 302"), (is_no_web_page, "ftp")] {
+        let (_outer, folder) = folder();
+        let server = Server::with(&[reply]);
+        let problem = problem(&server, &folder);
+        assert!(problem.contains(expected), "{problem}");
+        assert_eq!(server.asked_from(), [None]);
+        is_empty(&folder);
+    }
+}
+
+#[test]
+fn an_answer_may_be_preceded_by_a_preliminary_one() {
+    let (_outer, folder) = folder();
+    assert_eq!(fetch_from(&Server::with(&[hints_first]), &folder), Ok(true));
+    is_complete(&folder);
+}
+
+#[test]
+fn a_connection_that_breaks_before_the_answer_is_made_anew() {
+    let (_outer, folder) = folder();
+    let server = Server::with(&[hangs_up, hangs_up_in_the_head, well]);
+    assert_eq!(fetch_from(&server, &folder), Ok(true));
+    is_complete(&folder);
+    assert_eq!(server.asked_from(), [None; 3]);
+}
+
+#[test]
 fn a_refusal_is_told_and_only_what_may_pass_is_tried_again() {
     for (reply, status, requests) in [(forbidden as Reply, 403, 1), (not_found, 404, 1), (server_error, 500, 3)] {
         let (_outer, folder) = folder();
@@ -458,11 +507,26 @@ fn a_refusal_is_told_and_only_what_may_pass_is_tried_again() {
 }
 
 #[test]
-fn an_answer_that_is_no_http_is_an_error() {
-    let (_outer, folder) = folder();
-    let problem = problem(&Server::with(&[no_http]), &folder);
-    assert!(!problem.is_empty() && !problem.contains('\n'), "{problem}");
-    is_empty(&folder);
+fn an_answer_that_is_no_http_or_nothing_but_headers_is_an_error() {
+    for reply in [no_http as Reply, never_comes_to_the_point] {
+        let (_outer, folder) = folder();
+        let problem = problem(&Server::with(&[reply]), &folder);
+        assert!(!problem.is_empty() && !problem.contains('\n'), "{problem}");
+        is_empty(&folder);
+    }
+}
+
+/// A child that has ended, but has not been waited for, counts as well.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_program_outlives_the_download_that_it_was_started_for() {
+    for reply in [well as Reply, more_than_it_should, more_and_says_so, forbidden, breaks_off, hangs_up, in_circles] {
+        let (_outer, folder) = folder();
+        let _ = fetch_from(&Server::with(&[reply]), &folder);
+        // Not every kernel has this list.
+        let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+        assert_eq!(children, "");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Data of one's own in a single file: an array, an archive of arrays, CIFAR-10's archive.
+//! Data of one's own in a single file: an array, an archive of arrays, CIFAR-10's archive, a picture.
 #![no_main]
 
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 fuzz_target!(|bytes: &[u8]| {
-    for name in ["x.npy", "x.npz", "x.tar.gz"] {
+    for name in ["x.npy", "x.npz", "x.tar.gz", "x.bmp", "x.gif", "x.webp"] {
         let path = FOLDER.join(name);
         std::fs::write(&path, bytes).expect("a temporary file");
-        if let Err(error) = datasets::open(&path, &Options::default()) {
+        if let Err(error) = datasets::open_undivided(&path, &Options::default()) {
             assert!(!error.to_string().contains('\n'), "{error}");
         }
     }

@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release --example mnist`
 
+use autograd::kernels::parallel::team;
 use autograd::{Activation, Grads, Params, Recorder};
 use datasets::{Pixels, mnist};
 use vae::distributions::{Bernoulli, Distribution, Gaussian, KlTo, Reparameterized, StandardNormal};
@@ -11,6 +12,10 @@ use vae::noise::{Purpose, fill_normal};
 use vae::optim::Adam;
 
 fn main() {
+    team(None, train); // on all cores
+}
+
+fn train() {
     let (seed, batch) = (1, 128);
     let mut train = mnist().train;
     train.truncate(59_904); // whole batches, so that one tape is enough

@@ -1,8 +1,8 @@
 //! Adam (Kingma and Ba 2015).
 
-use autograd::kernels::{parallel::CHUNK, reduce, simd::vectorize};
+use autograd::kernels::parallel::{self, CHUNK};
+use autograd::kernels::{reduce, simd::vectorize};
 use autograd::{Buffer, Grads, Params, Real};
-use rayon::prelude::*;
 
 /// Adam's settings and its two moments, which lie as the parameters do.
 ///
@@ -54,9 +54,7 @@ impl<T: Real> Adam<T> {
         let (rate, epsilon) = (T::of(self.lr / correct1), T::of(self.epsilon));
         let inverse_root = T::of(correct2.sqrt().recip());
 
-        let parameters = params.flat.par_chunks_mut(CHUNK).zip(grads.flat.par_chunks(CHUNK));
-        let moments = self.m.par_chunks_mut(CHUNK).zip(self.v.par_chunks_mut(CHUNK));
-        parameters.zip(moments).for_each(|((theta, g), (m, v))| {
+        parallel::zip([&mut params.flat, &mut self.m, &mut self.v], [&grads.flat], &|[theta, m, v], [g]| {
             let (g, m, v) = (&g[..theta.len()], &mut m[..theta.len()], &mut v[..theta.len()]);
             vectorize(
                 #[inline(always)]

@@ -4,13 +4,11 @@
 //! All of them do the same `m · n · k` multiplications. What differs is where their operands come from: on a CPU, a
 //! multiply–add costs next to nothing, and fetching what it multiplies costs nearly everything.
 
-use std::sync::LazyLock;
-
 use ndarray::{Axis, Zip, s};
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::Write;
 use super::gemm::{self, gemm};
+use super::parallel::alone;
 use crate::matrix::{View, ViewMut};
 use crate::{Precision, Real};
 
@@ -94,12 +92,7 @@ pub fn blocked<T: Real>(a: View<T>, b: View<T>, mut c: ViewMut<T>) {
 /// number that is loaded serves many multiply–adds; and each instruction does 4 to 16 of them, as the CPU can. What a tile
 /// reads is first packed, that is, copied together in the order of reading.
 pub fn packed<T: Real>(a: View<T>, b: View<T>, c: ViewMut<T>) {
-    static ONE_THREAD: LazyLock<ThreadPool> =
-        LazyLock::new(|| ThreadPoolBuilder::new().num_threads(1).build().expect("one thread can be started"));
-    match rayon::current_num_threads() {
-        1 => gemm(a, b, Precision::Single, Write::Set, c),
-        _ => ONE_THREAD.install(|| gemm(a, b, Precision::Single, Write::Set, c)),
-    }
+    alone(|| gemm(a, b, Precision::Single, Write::Set, c));
 }
 
 /// Our [`gemm()`] as it is called everywhere else: cut into pieces, which all threads of the pool share.

@@ -7,8 +7,8 @@ use std::io::Read;
 /// Longer headers are refused, as NumPy itself does.
 const LONGEST: usize = 10_000;
 
-/// Elements are read so many at a time.
-const AT_A_TIME: usize = 1 << 16;
+/// Elements are read in pieces of at most as many bytes, or one by one if they are longer.
+const AT_A_TIME: usize = 1 << 18;
 
 /// What a `.npy` file says of its array.
 #[derive(Debug, PartialEq)]
@@ -73,7 +73,7 @@ impl Header {
         let held = |held: String| format!("header promises {promised} bytes of data, but the file holds {held}");
         let mut read = 0;
         while read < promised {
-            let chunk = (promised - read).min(AT_A_TIME * kind.width);
+            let chunk = (promised - read).min((AT_A_TIME / kind.width).max(1) * kind.width);
             let data = up_to(chunk, source)?;
             read += data.len();
             if data.len() < chunk {
@@ -269,16 +269,16 @@ mod tests {
             header.each(header.kind.clone()?, &mut rest, most, |bytes| found.extend_from_slice(bytes))?;
             Ok::<_, String>(found)
         };
-        // Two chunks, and a part of a third.
-        let bytes: Vec<u8> = (0..5 * AT_A_TIME).map(|i| i as u8).collect();
-        let file = npy("<u2", &[5 * AT_A_TIME / 2], &bytes);
+        // Two pieces, and a part of a third.
+        let bytes: Vec<u8> = (0..5 * AT_A_TIME / 2).map(|i| i as u8).collect();
+        let file = npy("<u2", &[bytes.len() / 2], &bytes);
         assert!(read(&file, 1 << 20) == Ok(bytes));
         let short = read(&file[..file.len() - 1], 1 << 20).unwrap_err();
-        assert_eq!(short, "header promises 327680 bytes of data, but the file holds 327679");
+        assert_eq!(short, "header promises 655360 bytes of data, but the file holds 655359");
         let long = read(&[&file[..], &[0]].concat(), 1 << 20).unwrap_err();
-        assert_eq!(long, "header promises 327680 bytes of data, but the file holds more");
-        let great = read(&file, 327_679).unwrap_err();
-        assert_eq!(great, "header promises uint16 of shape [163840], more than the 327679 bytes that are read");
+        assert_eq!(long, "header promises 655360 bytes of data, but the file holds more");
+        let great = read(&file, 655_359).unwrap_err();
+        assert_eq!(great, "header promises uint16 of shape [327680], more than the 655359 bytes that are read");
         assert!(read(&npy("<f8", &[usize::MAX, usize::MAX, 3], &[]), 1 << 20).is_err());
     }
 

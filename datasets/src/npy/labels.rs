@@ -4,30 +4,26 @@ use super::header::Header;
 use crate::labels::{Label, Numbers, numbers_each};
 use std::io::Read;
 
-/// Reads the labels of `images` images from an array that may have `most` bytes; where what is in it are no labels, the inner
-/// result says why.
+/// Reads the labels of `images` images from an array that may have `most` bytes.
 ///
 /// # Errors
 ///
-/// If the array is damaged.
-pub(super) fn read(mut source: impl Read, most: u64, images: usize) -> Result<Result<Vec<Label>, String>, String> {
+/// If the array is damaged, or what is in it are no labels.
+pub(super) fn read(mut source: impl Read, most: u64, images: usize) -> Result<Vec<Label>, String> {
     let header = Header::read(&mut source)?;
-    let (kind, each) = match (&header.kind, numbers_each(&header.shape, images)) {
-        (Err(what), _) => return Ok(Err(format!("expected numbers or text, found {what}"))),
-        (_, Err(problem)) => return Ok(Err(problem)),
-        (Ok(kind), Ok(each)) if kind.is_text() && each != 1 => {
-            return Ok(Err(format!("expected one word for each image, found {each}")));
-        }
-        (Ok(kind), Ok(each)) => (*kind, each),
-    };
+    let kind = header.kind.clone().map_err(|what| format!("expected numbers or text, found {what}"))?;
+    let each = numbers_each(&header.shape, images)?;
     if kind.is_text() {
+        if each != 1 {
+            return Err(format!("expected one word for each image, found {each}"));
+        }
         let mut words = Vec::new();
         header.each(kind, &mut source, most, |bytes| {
             words.extend(bytes.chunks_exact(kind.width).map(|bytes| Label::from(kind.word(bytes))));
         })?;
         // Words of no letters have no bytes.
         words.resize(images, Label::Word(String::new()));
-        return Ok(Ok(words));
+        return Ok(words);
     }
     let mut numbers = Numbers::new(images, each);
     let mut i = 0;
@@ -38,7 +34,7 @@ pub(super) fn read(mut source: impl Read, most: u64, images: usize) -> Result<Re
             i += 1;
         }
     })?;
-    Ok(numbers.finish())
+    numbers.finish()
 }
 
 #[cfg(test)]
@@ -49,8 +45,7 @@ mod tests {
 
     /// The labels of two images as text, or why they are none.
     fn labels(file: &[u8]) -> Result<Vec<String>, String> {
-        let labels = read(file, MOST_BYTES, 2).unwrap();
-        labels.map(|labels| labels.iter().map(Label::to_string).collect())
+        read(file, MOST_BYTES, 2).map(|labels| labels.iter().map(Label::to_string).collect())
     }
 
     fn expected(labels: [&str; 2]) -> Result<Vec<String>, String> {
@@ -80,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_are_no_labels_is_said_and_damage_is_an_error() {
+    fn what_are_no_labels_is_said() {
         assert_eq!(labels(&npy("|O", &[2], b"")).unwrap_err(), "expected numbers or text, found |O, Python objects");
         assert_eq!(labels(&npy("|S1", &[2, 2], b"")).unwrap_err(), "expected one word for each image, found 2");
         let problem = "expected labels of 2 images, found an array of shape [3]";
@@ -89,10 +84,7 @@ mod tests {
             labels(&npy("<f4", &[2], &[0, 0, 0, 0x3f, 0, 0, 0, 0])).unwrap_err(),
             "expected whole numbers, found 0.5 for image 0"
         );
-        let damaged = npy("|u1", &[2], &[1]);
-        assert_eq!(
-            read(&damaged[..], MOST_BYTES, 2).unwrap_err(),
-            "header promises 2 bytes of data, but the file holds 1"
-        );
+        let problem = "header promises 2 bytes of data, but the file holds 1";
+        assert_eq!(labels(&npy("|u1", &[2], &[1])).unwrap_err(), problem);
     }
 }

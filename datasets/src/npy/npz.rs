@@ -6,30 +6,36 @@ use crate::labels::{Labelled, classes};
 use crate::open::{Found, Options, Reading};
 use crate::source::{MOST_BYTES, most_unfolded, open};
 use crate::{Dataset, Error, Images, Result};
+use flate2::bufread::DeflateDecoder;
+use rawzip::{CompressionMethod, FileReader, ReaderAt, ZipArchive, ZipArchiveEntryWayfinder, ZipLocator};
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
-use zip::ZipArchive;
 
 /// Reads a `.npz` archive: the images, and what there is of labels, in the arrays that [`names::choose`] chooses. Images whose
 /// test set nobody has named have their rows' numbers as names.
 ///
 /// # Errors
 ///
-/// If the file cannot be opened or is no archive, or the choice is none; or if an array is damaged, or no array of images.
+/// If the file cannot be opened or is no archive, or the choice is none; or if an array of images is damaged, or none. Labels are
+/// left out then, with a note.
 pub(crate) fn from_npz(path: &Path, options: &Options) -> Result<Reading> {
-    unpack(BufReader::new(open(path)?), options).map_err(|problem| Error::new(path, problem))
+    let mut file = open(path)?;
+    let length = file.seek(SeekFrom::End(0)).map_err(|error| Error::new(path, format!("cannot read: {error}")))?;
+    unpack(FileReader::from(file), length, options).map_err(|problem| Error::new(path, problem))
 }
 
-fn unpack(file: impl Read + Seek, options: &Options) -> std::result::Result<Reading, String> {
-    let mut archive = Archive::open(file)?;
+/// Reads an archive of `length` bytes.
+fn unpack(file: impl ReaderAt, length: u64, options: &Options) -> std::result::Result<Reading, String> {
+    let archive = Archive::open(file, length)?;
     let names::Choice { parts, mut notes } = names::choose(&archive.names(), options.key.as_deref())?;
     let (mut arrays, mut labelled) = (Vec::new(), Vec::new());
     for names::Pair { images, labels } in &parts {
-        let array = archive.read(images, |source, most| Pixels::read(source, most, options))?;
+        let array = archive.read(images, |source, most| Pixels::read(source, most, options));
+        let array = array.map_err(|problem| format!("{images}: {problem}"))?;
         notes.extend(array.note.iter().map(|note| format!("{images}: {note}")));
-        let found = labels.as_ref().map(|name| archive.read(name, |s, most| labels::read(s, most, array.images)));
-        let found = found.transpose()?.transpose();
-        labelled.push(Labelled { images: array.images, name: labels.clone().unwrap_or_default(), labels: found });
+        let name = labels.clone().unwrap_or_default();
+        let labels = labels.as_ref().map(|name| archive.read(name, |s, most| labels::read(s, most, array.images)));
+        labelled.push(Labelled { images: array.images, name, labels: labels.transpose() });
         arrays.push(array);
     }
     if let [train, test] = &arrays[..]
@@ -58,37 +64,64 @@ struct Archive<R> {
     zip: ZipArchive<R>,
     /// How long the file is, in bytes.
     length: u64,
-    /// The arrays by their names, without the ending `.npy` that NumPy gives them, and their places, in the archive's order.
-    arrays: Vec<(String, usize)>,
+    /// In the archive's order.
+    arrays: Vec<Member>,
 }
 
-impl<R: Read + Seek> Archive<R> {
-    fn open(mut file: R) -> std::result::Result<Self, String> {
-        let failed = |error: &dyn std::fmt::Display| format!("not an archive that can be read: {error}");
-        let length = file.seek(SeekFrom::End(0)).map_err(|error| failed(&error))?;
-        let zip = ZipArchive::new(file).map_err(|error| failed(&error))?;
-        let files = zip.file_names().map(|name| name.map(|name| name.to_string()));
-        let files = files.collect::<zip::result::ZipResult<Vec<String>>>().map_err(|error| failed(&error))?;
-        let arrays = files.iter().enumerate().filter(|(_, file)| !is_of_finder(file));
-        let arrays = arrays.filter_map(|(at, file)| Some((file.strip_suffix(".npy")?.to_string(), at))).collect();
+/// An array in an archive.
+struct Member {
+    /// Without the ending `.npy` that NumPy gives it.
+    name: String,
+    place: ZipArchiveEntryWayfinder,
+    method: CompressionMethod,
+    encrypted: bool,
+}
+
+impl<R: ReaderAt> Archive<R> {
+    fn open(file: R, length: u64) -> std::result::Result<Self, String> {
+        let failed = |error: rawzip::Error| format!("not an archive that can be read: {error}");
+        let mut buffer = vec![0; rawzip::RECOMMENDED_BUFFER_SIZE];
+        let zip = ZipLocator::new().locate_in_reader(file, &mut buffer, length).map_err(|(_, error)| failed(error))?;
+        let mut arrays = Vec::new();
+        let mut found = 0;
+        let mut files = zip.entries(&mut buffer);
+        while let Some(file) = files.next_entry().map_err(failed)? {
+            found += 1;
+            let path = String::from_utf8_lossy(file.file_path().as_bytes());
+            if let Some(name) = path.strip_suffix(".npy").filter(|path| !is_of_finder(path)) {
+                let (method, encrypted) = (file.compression_method(), file.flags().is_encrypted());
+                arrays.push(Member { name: name.into(), place: file.wayfinder(), method, encrypted });
+            }
+        }
+        let promised = zip.entries_hint();
+        if found != promised {
+            return Err(format!("a damaged archive: {promised} files are promised, and {found} are listed"));
+        }
         Ok(Archive { zip, length, arrays })
     }
 
     fn names(&self) -> Vec<String> {
-        self.arrays.iter().map(|(name, _)| name.clone()).collect()
+        self.arrays.iter().map(|array| array.name.clone()).collect()
     }
 
-    /// What `parse` makes of the array `name` and of the most bytes that it may have; errors are preceded by the name.
+    /// What `parse` makes of the array `name` and of the most bytes that it may have.
     fn read<T>(
-        &mut self,
+        &self,
         name: &str,
         parse: impl FnOnce(&mut dyn Read, u64) -> std::result::Result<T, String>,
     ) -> std::result::Result<T, String> {
-        let (_, at) = self.arrays.iter().find(|(n, _)| n == name).expect("the archive has the array that is asked for");
-        let mut member = self.zip.by_index(*at).map_err(|error| format!("{name}: cannot read: {error}"))?;
+        let member = self.arrays.iter().find(|array| array.name == name);
+        let member = member.expect("the archive has the array that is asked for");
+        let entry = self.zip.get_entry(member.place).map_err(|error| format!("cannot read: {error}"))?;
         // The archive's word for the compressed size may be a lie, but the file is no longer than it is.
-        let most = most_unfolded(member.compressed_size().min(self.length)).min(MOST_BYTES);
-        parse(&mut member, most).map_err(|problem| format!("{name}: {problem}"))
+        let most = most_unfolded(member.place.compressed_size_hint().min(self.length)).min(MOST_BYTES);
+        let packed = BufReader::new(entry.reader());
+        match member.method {
+            _ if member.encrypted => Err("is encrypted".into()),
+            CompressionMethod::STORE => parse(&mut entry.verifying_reader(packed), most),
+            CompressionMethod::DEFLATE => parse(&mut entry.verifying_reader(DeflateDecoder::new(packed)), most),
+            other => Err(format!("expected an array that is stored or deflated, found method {other}")),
+        }
     }
 }
 
@@ -103,18 +136,24 @@ mod tests {
     use super::*;
     use crate::Size;
     use crate::damage::{cuts, flips};
+    use flate2::{Compression, write::DeflateEncoder};
     use proptest::prelude::*;
-    use std::io::{Cursor, Write};
-    use zip::write::SimpleFileOptions;
+    use std::io::Write;
 
     fn zip_of(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
-        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let mut archive = Vec::new();
+        let mut zip = rawzip::ZipArchiveWriter::new(&mut archive);
         for (name, content) in files {
-            let method = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
-            zip.start_file(*name, method).unwrap();
-            zip.write_all(content).unwrap();
+            let file = zip.new_file(name).compression_method(CompressionMethod::DEFLATE);
+            let (mut entry, config) = file.start().unwrap();
+            let mut writer = config.wrap(DeflateEncoder::new(&mut entry, Compression::default()));
+            writer.write_all(content).unwrap();
+            let (encoder, descriptor) = writer.finish().unwrap();
+            encoder.finish().unwrap();
+            entry.finish(descriptor).unwrap();
         }
-        zip.finish().unwrap().into_inner()
+        zip.finish().unwrap();
+        archive
     }
 
     fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
@@ -123,7 +162,7 @@ mod tests {
     }
 
     fn reading(archive: &[u8]) -> std::result::Result<Reading, String> {
-        unpack(Cursor::new(archive), &Options::default())
+        unpack(archive, archive.len() as u64, &Options::default())
     }
 
     /// The images and the notes of an archive, divided.
@@ -240,6 +279,30 @@ mod tests {
     }
 
     #[test]
+    fn an_array_that_is_packed_in_another_way_or_encrypted_is_named() {
+        let archive = npz(&[("arr_0", images(20))]);
+        // The directory's entry: its signature and version, then flags and method.
+        let at = archive.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap() + 8;
+        let mut packed = archive.clone();
+        packed[at + 2] = 12;
+        let expected = "arr_0: expected an array that is stored or deflated, found method 12 (BZIP2)";
+        assert_eq!(reading(&packed).unwrap_err(), expected);
+        let mut encrypted = archive;
+        encrypted[at] |= 1;
+        assert_eq!(reading(&encrypted).unwrap_err(), "arr_0: is encrypted");
+    }
+
+    #[test]
+    fn an_archive_that_lists_fewer_files_than_it_promises_is_refused() {
+        let mut archive = npz(&[("x_train", images(4)), ("x_test", images(4))]);
+        let end = archive.len() - 22;
+        archive[end + 8] = 3;
+        archive[end + 10] = 3;
+        let expected = "a damaged archive: 3 files are promised, and 2 are listed";
+        assert_eq!(reading(&archive).unwrap_err(), expected);
+    }
+
+    #[test]
     fn a_cut_is_an_error_wherever_it_is() {
         let archive = npz(&[("x_train", images(4)), ("x_test", images(4)), ("y_train", labels_of(4))]);
         assert!(reading(&archive).is_ok());
@@ -247,10 +310,18 @@ mod tests {
     }
 
     #[test]
-    fn flipped_bits_in_an_archive_never_change_the_images() {
-        let archive = npz(&[("x_train", images(4)), ("x_test", images(4))]);
-        let expected = data(&archive);
-        flips(&archive, |flipped| assert!(data(flipped).map_or(true, |data| Ok(data) == expected)));
+    fn flipped_bits_in_an_archive_never_change_an_image() {
+        // They may change the name of an array, which is then passed over: names have no checksum.
+        let archive = npz(&[("x_train", images(4)), ("x_test", images(3))]);
+        let is_good = |images: &Images, n: u8| {
+            (0..n).map(|i| [100 + i]).eq((0..images.len()).map(|i| *images.image(i).first_chunk().unwrap()))
+        };
+        flips(&archive, |flipped| match reading(flipped).map(|reading| reading.found) {
+            Err(_) => {}
+            Ok(Found::Parts(Dataset { train, test })) => assert!(is_good(&train, 4) && is_good(&test, 3)),
+            Ok(Found::Rows(images)) => assert!(is_good(&images, 4) || is_good(&images, 3)),
+            Ok(Found::Whole(..)) => panic!("the images have no names"),
+        });
     }
 
     proptest! {

@@ -28,7 +28,7 @@ const LOCK: &str = ".lock";
 const SHOWN: usize = 5;
 
 /// Where a run begins: what a kill may leave before there is a run.
-const BEFORE_A_RUN: [&str; 2] = [LOCK, ".config.toml.part"];
+const BEFORE_A_RUN: [&str; 4] = [LOCK, ".config.toml.part", "origin.json", ".origin.json.part"];
 
 impl RunFolder {
     /// Makes a new one: `out` if given, which must not exist or be empty, else `runs/vae-1`, or the next that is free.
@@ -135,7 +135,9 @@ impl RunFolder {
         let of_run = self.file("config.toml");
         let config = if of_run.exists() { Config::read(&of_run)? } else { model.config.clone() };
         let path = moved.or(config.data.as_deref());
-        let data = load_data(path, &config.data_options())?;
+        // The built-in MNIST is as it is, whatever the model knows.
+        let options = path.map_or(Options::default(), |_| config.data_options());
+        let data = load_data(path, &options)?;
         expect_size(model, path, data.test.size())?;
         Ok(data)
     }
@@ -209,7 +211,8 @@ fn place(data: Option<&Path>) -> Result<Option<PathBuf>> {
 fn built_in(options: &Options) -> Result<Dataset> {
     let mnist = datasets::mnist();
     let expected = options.expect(mnist.train.size());
-    expected.map_err(|problem| Error::Usage(format!("--image-size, --channels: {problem}")))?;
+    let others = "--data names other images than the built-in MNIST";
+    expected.map_err(|problem| Error::Usage(format!("--image-size, --channels: {problem}; {others}")))?;
     options.expect_no_key().map_err(|problem| Error::Usage(format!("--key: {problem}")))?;
     Ok(mnist)
 }

@@ -55,19 +55,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     // Before anything runs that would panic with it: the instruction set may be forced by the environment.
-    let result = Isa::choose().map_err(Error::Usage).and_then(|_| match cli.command {
-        Command::Train(command) => command.run(),
-        Command::Eval(command) => command.run(),
-        Command::Sample(command) => command.run(),
-        Command::Reconstruct(command) => command.run(),
-        Command::Interpolate(command) => command.run(),
-        Command::Reproduce(command) => command.run(),
-        Command::Variance(command) => command.run(),
-        Command::Tape(command) => command.run(),
-        Command::Export(command) => command.run(),
-        Command::Import(command) => command.run(),
-        Command::Data(command) => command.run(),
-    });
+    let result = Isa::choose().map_err(Error::Usage).and_then(|_| cli.command.run());
     end(result)
 }
 
@@ -86,6 +74,44 @@ fn end(result: Result<()>) -> ExitCode {
     }
 }
 
+impl Command {
+    /// Runs it on as many threads as are asked for.
+    fn run(self) -> Result<()> {
+        let threads = |threads: Option<u16>| threads.map(usize::from);
+        match self {
+            Command::Train(command) => {
+                let settings = command.settings()?;
+                on_threads(command.threads.or(settings.threads), || command.run(settings))
+            }
+            Command::Eval(command) => on_threads(threads(command.threads), || command.run()),
+            Command::Sample(command) => on_threads(None, || command.run()),
+            Command::Reconstruct(command) => on_threads(None, || command.run()),
+            Command::Interpolate(command) => on_threads(None, || command.run()),
+            Command::Reproduce(command) => on_threads(threads(command.threads), || command.run()),
+            Command::Variance(command) => {
+                let settings = command.settings()?;
+                on_threads(threads(command.threads).or(settings.threads), || command.run(settings))
+            }
+            Command::Tape(command) => on_threads(threads(command.threads), || command.run()),
+            Command::Export(command) => on_threads(None, || command.run()),
+            Command::Import(command) => on_threads(None, || command.run()),
+            // It computes nothing.
+            Command::Data(command) => command.run(),
+        }
+    }
+}
+
+/// Runs `work` on a team of so many threads, one per core if not said. Fewer are no failure: the results are the same.
+fn on_threads(threads: Option<usize>, work: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    parallel::team(threads, || {
+        let (there, size) = (parallel::threads(), parallel::team_size(threads));
+        if there < size {
+            output::complain(&format!("can start no more threads: working on {there} instead of {size}"));
+        }
+        work()
+    })
+}
+
 /// What clap has to say: help as it is, and an error as one line, without the usage that follows it.
 fn usage(error: &clap::Error) -> ExitCode {
     use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
@@ -101,9 +127,4 @@ fn usage(error: &clap::Error) -> ExitCode {
     let problem = text.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let problem = problem.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     end(Err(Error::Usage(problem.strip_prefix("error: ").unwrap_or(&problem).into())))
-}
-
-/// Runs `work` on a team of so many threads, one per core if not said.
-fn on_threads<R: Send>(threads: Option<usize>, work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
-    parallel::team(threads, work).map_err(|e| Error::Usage(format!("--threads: cannot start them: {e}")))?
 }

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::{LazyLock, OnceLock};
 
 use console::{Term, measure_text_width};
-use datasets::{Images, Pixels, Size};
+use datasets::{Images, Size};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::ArrayView2;
+use serde_json::Value;
 use vae::config::Config;
-use vae::distributions::{Family, Meaning};
+use vae::distributions::Meaning;
 use vae::report::terminal;
 use vae::{Error, Result};
 
@@ -49,7 +50,8 @@ pub(crate) fn complain(problem: &str) {
     let _ = writeln!(io::stderr(), "{}", fold(&format!("vae: {problem}"), width(&Term::stderr())));
 }
 
-fn print(text: &str) {
+/// Writes to standard output as it is.
+pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
     note(out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()));
 }
@@ -84,6 +86,41 @@ fn fold(text: &str, columns: usize) -> String {
     text.split('\n').map(fold_line).collect::<Vec<_>>().join("\n")
 }
 
+/// A result as one line of JSON, to be printed or written.
+///
+/// # Errors
+/// If one of its numbers is not finite: such a number is no result, and JSON has none.
+pub(crate) fn result_json(result: &impl serde::Serialize, of: &Path) -> Result<String> {
+    match name_of_not_finite(result) {
+        Some(name) => Err(Error::file(of, not_finite(&name))),
+        None => Ok(serde_json::to_string(result).expect("plain numbers and names have a JSON form")),
+    }
+}
+
+/// What is wrong with a number of this name.
+pub(crate) fn not_finite(name: &str) -> String {
+    format!("expected finite numbers, found `{name}` infinite or not a number")
+}
+
+/// The name of a number that is not finite: `bounds.50`.
+pub(crate) fn name_of_not_finite(result: &impl serde::Serialize) -> Option<String> {
+    // Where there is no number for another reason, its key is left out of a result.
+    name_of_null(&serde_json::to_value(result).expect("plain numbers and names have a JSON form"))
+}
+
+/// Where there is a `null` in a value.
+fn name_of_null(value: &Value) -> Option<String> {
+    let of = |name: String, value: &Value| match value {
+        Value::Null => Some(name),
+        _ => name_of_null(value).map(|rest| format!("{name}.{rest}")),
+    };
+    match value {
+        Value::Object(values) => values.iter().find_map(|(name, value)| of(name.clone(), value)),
+        Value::Array(values) => values.iter().enumerate().find_map(|(i, value)| of(i.to_string(), value)),
+        _ => None,
+    }
+}
+
 /// Writes a value as one line of JSON.
 pub(crate) fn say_json(value: &impl serde::Serialize) {
     print(&serde_json::to_string(value).expect("plain numbers and names have a JSON form"));
@@ -91,8 +128,7 @@ pub(crate) fn say_json(value: &impl serde::Serialize) {
 
 /// What the loss says of these images: `p(x|z)  bernoulli, a probability`.
 pub(crate) fn likelihood(config: &Config, images: &Images) -> String {
-    let family = config.likelihood.unwrap_or(Family::Bernoulli);
-    let meaning = match family.meaning(config.binarize != Pixels::Grey || images.are_black_and_white()) {
+    let meaning = match config.meaning(images) {
         Ok(Meaning::Probability) => "a probability".to_string(),
         Ok(Meaning::Density) => "a density, whose loss may be negative".to_string(),
         Ok(Meaning::CrossEntropy) => "of grey levels a cross-entropy and no likelihood of the data;\n        \
@@ -100,7 +136,7 @@ pub(crate) fn likelihood(config: &Config, images: &Images) -> String {
             .to_string(),
         Err(why) => format!("of black and white pixels: {why}"),
     };
-    format!("p(x|z)  {family}, {meaning}")
+    format!("p(x|z)  {}, {meaning}", config.family())
 }
 
 /// Draws images, if this is a terminal that shows colours and is to (not with `TERM=dumb` or `NO_COLOR`).
@@ -138,6 +174,17 @@ pub(crate) fn thousands(n: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_number_that_is_not_finite_is_no_result_and_is_named() {
+        let problem = |value: Value| result_json(&value, Path::new("run")).map_err(|e| e.to_string());
+        let found = |name| Err(format!("run: expected finite numbers, found `{name}` infinite or not a number"));
+        assert_eq!(problem(json!({ "a": 1.5, "b": { "c": [2, "x"] } })), Ok(r#"{"a":1.5,"b":{"c":[2,"x"]}}"#.into()));
+        assert_eq!(problem(json!({ "a": f64::NAN })), found("a"));
+        assert_eq!(problem(json!({ "a": 1, "b": { "c": [2.0, f64::INFINITY] } })), found("b.c.1"));
+        assert_eq!(problem(json!([{ "a": f32::NEG_INFINITY }])), found("0.a"));
+    }
 
     #[test]
     fn lines_are_broken_between_words_and_nowhere_else() {

@@ -13,7 +13,6 @@ use vae::noise::{Purpose, fill_normal};
 use vae::train::Step;
 
 use super::folder::RunFolder;
-use super::on_threads;
 use super::output::{say, say_json};
 
 /// Print the tape of a training step, line by line, with what each line costs
@@ -29,9 +28,9 @@ pub(crate) struct TapeOf {
     /// How often each line is timed
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
-    /// Threads [default: one per core]
+    /// Threads, at most one per core [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    pub(super) threads: Option<u16>,
     /// Print a line of JSON for each line of the tape
     #[arg(long)]
     json: bool,
@@ -44,21 +43,16 @@ impl TapeOf {
             None => Model::new(Config::default(), Size::grey(28, 28)),
         };
         let (batch, runs) = (usize::from(self.batch), usize::from(self.runs));
-        let profile = on_threads(self.threads.map(usize::from), || {
-            let Model { config, vae, params, .. } = &model;
-            let mut step = Step::record(vae, params, batch, &config.objective(), config.precision);
-            let mut noise = Purpose::Noise.generator(model.config.seed, 0);
-            fill_normal(&mut noise, step.tape.input_mut(step.noise));
-            fill_normal(&mut noise, step.tape.input_mut(step.x));
-            step.tape.input_mut(step.x).mapv_inplace(|x| if x > 1.0 { 1.0 } else { 0.0 });
-            let profile = step.tape.profile(step.loss, &model.params, runs);
-            if !self.json {
-                say(&format!("{profile}\nparameters\n{}", step.tape.parameters()));
-            }
-            Ok(profile)
-        })?;
-        if self.json {
-            print_json(&profile);
+        let Model { config, vae, params, .. } = &model;
+        let mut step = Step::record(vae, params, batch, &config.objective(), config.precision);
+        let mut noise = Purpose::Noise.generator(config.seed, 0);
+        fill_normal(&mut noise, step.tape.input_mut(step.noise));
+        fill_normal(&mut noise, step.tape.input_mut(step.x));
+        step.tape.input_mut(step.x).mapv_inplace(|x| if x > 1.0 { 1.0 } else { 0.0 });
+        let profile = step.tape.profile(step.loss, params, runs);
+        match self.json {
+            true => print_json(&profile),
+            false => say(&format!("{profile}\nparameters\n{}", step.tape.parameters())),
         }
         Ok(())
     }

@@ -13,11 +13,11 @@
 //! The path begins at the prior, not at the encoder's `q(z | x)`, so that what comes out is about the decoder alone: where an
 //! encoder has lost a mode, so would a path that starts there. The encoder only says how far to step in which dimension.
 
+use autograd::kernels::parallel;
 use autograd::{Grads, Param, Params, Recorder, Slot, Tape};
 use datasets::{Generator, Images};
 use ndarray::{Array2, ArrayView2, Axis, Zip, concatenate, s};
 use rand::RngExt;
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::importance::LogMean;
@@ -162,9 +162,10 @@ fn run(
 ) -> Found {
     let Effort { steps: total, chains: each, .. } = *effort;
     let together = (TOGETHER / each).max(1);
-    let groups: Vec<(Vec<f64>, f64)> = (0..x.nrows().div_ceil(together))
-        .into_par_iter()
-        .map(|group| {
+    let groups = parallel::map(
+        x.nrows().div_ceil(together),
+        || (),
+        |(), group| {
             let of_group = s![group * together..((group + 1) * together).min(x.nrows()), ..];
             let number = (group as u64) << 2 | if matches!(start, Start::Prior) { 1 } else { 2 };
             let randomness = Purpose::Annealing.generator(model.config.seed, number);
@@ -196,9 +197,9 @@ fn run(
                 weights.iter().for_each(|&w| log_mean.add(w));
                 sign * log_mean.log_mean()
             };
-            (log_weights.chunks(each).map(log_p).collect(), accepted / (total - 1).max(1) as f64)
-        })
-        .collect();
+            (log_weights.chunks(each).map(log_p).collect::<Vec<_>>(), accepted / (total - 1).max(1) as f64)
+        },
+    );
     let acceptance = groups.iter().map(|(log_p, accepted)| log_p.len() as f64 * accepted).sum::<f64>();
     Found { log_p: groups.into_iter().flat_map(|group| group.0).collect(), acceptance: acceptance / x.nrows() as f64 }
 }

@@ -7,10 +7,10 @@
 //! `q*` is the best diagonal Gaussian for this very image, found by gradient steps from the encoder's `q`. The first gap is the
 //! price of the family, the second that of an encoder which must serve all images.
 
+use autograd::kernels::parallel;
 use autograd::{Grads, Param, Params, Recorder, Slot, Tape};
 use datasets::{Generator, Images};
 use ndarray::{Array2, ArrayView2, Axis, s};
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::annealed::mean;
@@ -62,27 +62,31 @@ pub fn gap(model: &Model, images: &Images, n: usize, k: usize, progress: impl Fn
     assert!(n > 0 && k > 0, "an estimate needs images and samples");
     let x = generate::first_images(model, images, n);
     let encoded = generate::posteriors(model, x.view());
-    let groups = (0..x.nrows().div_ceil(IMAGES)).into_par_iter().map(|group| {
-        let rows = group * IMAGES..((group + 1) * IMAGES).min(x.nrows());
-        let of_group = s![rows.clone(), ..];
-        let x = x.slice(of_group);
-        let mut randomness = Purpose::Fit.generator(model.config.seed, group as u64);
-        let mut posterior = Posteriors::new(model, x, encoded.each_ref().map(|q| q.slice(of_group)));
-        // The same noise for both, so that their difference is precise.
-        let encoder = posterior.elbo(&mut randomness.clone());
-        let start = randomness.clone();
-        posterior.fit(&mut randomness);
-        let fitted = posterior.elbo(&mut start.clone());
-        let [mean, log_var] = [posterior.mean, posterior.log_var].map(|p| posterior.params.view(p));
-        let mut sampler = Sampler::new(model, k);
-        let estimate = |i: usize| {
-            let weights = sampler.weigh(model, (rows.start + i) as u64, x.row(i), [mean.row(i), log_var.row(i)]);
-            progress();
-            [encoder[i], fitted[i], weights.all.log_mean()]
-        };
-        (0..x.nrows()).map(estimate).collect::<Vec<_>>()
-    });
-    let found: Vec<[f64; 3]> = groups.collect::<Vec<_>>().concat();
+    let groups = parallel::map(
+        x.nrows().div_ceil(IMAGES),
+        || (),
+        |(), group| {
+            let rows = group * IMAGES..((group + 1) * IMAGES).min(x.nrows());
+            let of_group = s![rows.clone(), ..];
+            let x = x.slice(of_group);
+            let mut randomness = Purpose::Fit.generator(model.config.seed, group as u64);
+            let mut posterior = Posteriors::new(model, x, encoded.each_ref().map(|q| q.slice(of_group)));
+            // The same noise for both, so that their difference is precise.
+            let encoder = posterior.elbo(&mut randomness.clone());
+            let start = randomness.clone();
+            posterior.fit(&mut randomness);
+            let fitted = posterior.elbo(&mut start.clone());
+            let [mean, log_var] = [posterior.mean, posterior.log_var].map(|p| posterior.params.view(p));
+            let mut sampler = Sampler::new(model, k);
+            let estimate = |i: usize| {
+                let weights = sampler.weigh(model, (rows.start + i) as u64, x.row(i), [mean.row(i), log_var.row(i)]);
+                progress();
+                [encoder[i], fitted[i], weights.all.log_mean()]
+            };
+            (0..x.nrows()).map(estimate).collect::<Vec<_>>()
+        },
+    );
+    let found: Vec<[f64; 3]> = groups.concat();
     let of = |f: &dyn Fn(&[f64; 3]) -> f64| mean(&found.iter().map(f).collect::<Vec<_>>());
     let [amortization, amortization_se] = of(&|[encoder, fitted, _]| fitted - encoder);
     let [approximation, approximation_se] = of(&|[_, fitted, log_p]| log_p - fitted);

@@ -1,5 +1,5 @@
 //! `vae data`, and `--data` with the name of a set. None of it needs the network: what would go there goes to a proxy,
-//! which is the test's own.
+//! which is the test's own. Downloads need the program `curl`.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,8 +18,15 @@ use tempfile::{TempDir, tempdir};
 fn vae(folder: &Path, port: u16, arguments: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vae"));
     command.current_dir(folder).args(arguments).env("VAE_DATA", folder.join("cache"));
-    command.env("ALL_PROXY", format!("http://127.0.0.1:{port}")).env_remove("NO_PROXY").env_remove("no_proxy");
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "all_proxy", "NO_PROXY", "no_proxy"] {
+        command.env_remove(name);
+    }
+    command.env("ALL_PROXY", address_of(port));
     command
+}
+
+fn address_of(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 /// A port at which nobody listens: as if there were no network.
@@ -183,9 +190,6 @@ fn proxy(reply: fn(&mut TcpStream)) -> (u16, Receiver<Vec<String>>) {
     thread::spawn(move || {
         for connection in listener.incoming() {
             let mut connection = connection.unwrap();
-            // First it is asked for a connection to the server, then as the server.
-            head(&connection);
-            connection.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
             let _ = sender.send(head(&connection));
             thread::spawn(move || reply(&mut connection));
         }
@@ -199,18 +203,44 @@ fn head(connection: &TcpStream) -> Vec<String> {
     lines.take_while(|line| !line.is_empty()).map(|line| line.to_ascii_lowercase()).collect()
 }
 
+fn refuses(connection: &mut TcpStream) {
+    connection.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").unwrap();
+}
+
 #[test]
 fn a_refusal_is_told_with_its_address_and_code() {
     let folder = tempdir().unwrap();
-    let (port, _requests) = proxy(|connection| {
-        connection.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").unwrap();
-    });
-    let Output { status, stderr, .. } =
-        vae(folder.path(), port, &["data", "fetch", "binarized-mnist"]).output().unwrap();
-    assert_eq!(status.code(), Some(1));
     let set = entry("binarized-mnist").unwrap();
     let expected = format!("{}: HTTP status 403. ", set.addresses(&set.files[0])[0]);
-    assert!(text(&stderr).contains(&expected), "{}", text(&stderr));
+    for name in ["ALL_PROXY", "HTTP_PROXY", "http_proxy"] {
+        let (port, _requests) = proxy(refuses);
+        let mut vae = vae(folder.path(), port, &["data", "fetch", set.name]);
+        let Output { status, stderr, .. } = vae.env_remove("ALL_PROXY").env(name, address_of(port)).output().unwrap();
+        assert_eq!(status.code(), Some(1));
+        assert!(text(&stderr).contains(&expected), "{}", text(&stderr));
+    }
+}
+
+#[test]
+fn a_proxy_that_connects_to_nobody_is_asked_once() {
+    let folder = tempdir().unwrap();
+    let (port, requests) = proxy(refuses);
+    let Output { status, stderr, .. } = vae(folder.path(), port, &["data", "fetch", "cifar10"]).output().unwrap();
+    assert_eq!((status.code(), text(&stderr).lines().count()), (Some(1), 1), "{}", text(&stderr));
+    assert!(text(&stderr).contains("403"), "{}", text(&stderr));
+    assert!(requests.recv().unwrap()[0].starts_with("connect www.cs.toronto.edu:443 "));
+    assert!(requests.try_recv().is_err());
+}
+
+#[test]
+fn without_curl_fetch_says_so_once_and_what_to_download_by_hand() {
+    let folder = tempdir().unwrap();
+    let mut vae = vae(folder.path(), closed_port(), &["data", "fetch", "fashion-mnist"]);
+    let Output { status, stderr, .. } = vae.env("PATH", folder.path()).output().unwrap();
+    assert_eq!(status.code(), Some(1));
+    let problem =
+        "cannot fetch train-images-idx3-ubyte.gz: there is no program `curl`, which downloads need. Try again";
+    assert!(text(&stderr).contains(problem) && text(&stderr).lines().count() == 1, "{}", text(&stderr));
 }
 
 #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! The library and the program from outside, in one binary: each more would be linked for some seconds.
 
+mod arrays;
 mod cli;
 mod common;
 mod data;
@@ -12,5 +13,6 @@ mod parity;
 mod pytorch;
 mod readme;
 mod resume;
+mod threads;
 mod torture;
 mod truth;

@@ -126,6 +126,42 @@ fn pictures_that_cannot_be_read_are_named_and_skipped() {
     assert_eq!(lines[5], "vae: skipped 2 more pictures that cannot be read");
 }
 
+#[test]
+fn runs_in_the_folder_of_their_data_are_no_part_of_it() {
+    for [one, other] in [["cats/", "dogs/"], ["", ""]] {
+        let folder = tempdir().unwrap();
+        for i in 0..20 {
+            png(&folder.path().join([one, other][i % 2]).join(format!("{i}.png")), i, [6, 5, 1]);
+        }
+        succeeds(folder.path(), &[&["train", "--data", "."], &SMALL[..]].concat());
+        let evaluated = succeeds(folder.path(), &["eval", "runs/vae-1", "--json"]);
+        succeeds(folder.path(), &["train", "--resume", "runs/vae-1", "--epochs", "3"]);
+        // Other data would be refused, and so would pictures of other sizes.
+        let again =
+            succeeds(folder.path(), &["train", "--data", ".", "--epochs", "1", "--hidden", "2", "--latent", "2"]);
+        assert!(again.contains("images of 6 × 5") && !evaluated.is_empty(), "{again}");
+    }
+}
+
+#[test]
+fn folders_called_train_and_test_are_what_is_trained_and_tested_on() {
+    let folder = tempdir().unwrap();
+    for i in 0..12 {
+        png(&folder.path().join(format!("data/Train/{}/{i}.png", i % 3)), i, [6, 5, 1]);
+    }
+    for i in 0..5 {
+        png(&folder.path().join(format!("data/test/{}/{i}.png", i % 3)), i + 20, [6, 5, 1]);
+        png(&folder.path().join(format!("data/val/{}/{i}.png", i % 3)), i + 30, [6, 5, 1]);
+    }
+    fs::write(folder.path().join("data/labels.csv"), "").unwrap();
+    let train = [&["train", "--data", "data", "--out", "run"], &SMALL[..]].concat();
+    let output = vae(folder.path(), &train).output().unwrap();
+    assert!(text(&output.stdout).contains("12 training and 5 test images of 6 × 5"), "{}", text(&output.stdout));
+    let expected = "vae: data: left out 5 pictures in val: Train is trained on and test tested on\n\
+                    vae: data: passed over 1 file that is no picture: 1 .csv\n";
+    assert_eq!(text(&output.stderr), expected);
+}
+
 /// How many images of this size a row of a picture holds, at three screen pixels for each of theirs.
 fn tiles(path: &Path, [height, width]: [u32; 2]) -> (u32, u32) {
     let (full_width, full_height, _) = measures(path);

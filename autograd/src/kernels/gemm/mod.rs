@@ -16,7 +16,7 @@ use arrayvec::ArrayVec;
 use ndarray::{Array2, Axis};
 
 use super::Write;
-use super::parallel::threads;
+use super::parallel::{join, threads};
 use super::simd::Isa;
 use crate::matrix::{View, ViewMut};
 use crate::{Activation, Precision, Real};
@@ -236,7 +236,7 @@ impl<T: Real> Part<'_, T> {
         if by_rows && (m > ROWS || !small && m >= 16 * mr) {
             let half = half(m, mr);
             let (c1, c2) = c.split_at(Axis(0), half);
-            rayon::join(
+            join(
                 || Part { size: [half, n, k], ..self }.run(c1),
                 || Part { size: [m - half, n, k], a: self.a.from(half, 0), ..self }.run(c2),
             );
@@ -244,7 +244,7 @@ impl<T: Real> Part<'_, T> {
             let half = half(n, nr);
             let (c1, c2) = c.split_at(Axis(usize::from(!self.flip)), half);
             let finish = |from: usize, to: usize| self.finish.map(|(bias, f)| (&bias[from..to], f));
-            rayon::join(
+            join(
                 || Part { size: [m, half, k], finish: finish(0, half), ..self }.run(c1),
                 || Part { size: [m, n - half, k], b: self.b.from(0, half), finish: finish(half, n), ..self }.run(c2),
             );
@@ -269,7 +269,7 @@ fn pack_parallel<T: Real>(isa: Isa, precision: Precision, a: Operand<T>, m: usiz
     }
     let half = (m / 2).next_multiple_of(mr);
     let (block1, block2) = block.split_at_mut(half / mr * pack::strip_len(steps, mr));
-    rayon::join(
+    join(
         || pack_parallel(isa, precision, a, half, steps, block1),
         || pack_parallel(isa, precision, a.from(half, 0), m - half, steps, block2),
     );

@@ -7,6 +7,33 @@
 //! The environment variable `AUTOGRAD_SIMD` (`scalar`, `avx2`, `avx512` or `neon`) forces one, for tests and for
 //! comparisons.
 
+/// A token and the features of the CPU that it stands for. They are listed once: what is compiled for is what was looked for.
+macro_rules! token {
+    ($(#[$doc:meta])* $Token:ident: $has:ident $($feature:tt)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $Token(());
+
+        impl $Token {
+            pub(super) fn detect() -> Option<$Token> {
+                ($($has!($feature))&&*).then_some($Token(()))
+            }
+        }
+
+        impl Simd for $Token {
+            #[inline(always)]
+            fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+                #[target_feature($(enable = $feature),*)]
+                fn with_features<R>(f: impl FnOnce() -> R) -> R {
+                    f()
+                }
+                // SAFETY: the token proves that the CPU has these features: they are those that were looked for.
+                unsafe { with_features(f) }
+            }
+        }
+    };
+}
+
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 mod scalar;
@@ -58,7 +85,7 @@ pub enum Isa {
     /// AVX2 and FMA: registers of 256 bits.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    /// AVX-512 F, BW, DQ and VL: registers of 512 bits.
+    /// AVX-512 F, BW, DQ and VL, AVX2 and FMA: registers of 512 bits.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
     /// NEON: registers of 128 bits.

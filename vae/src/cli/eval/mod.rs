@@ -8,16 +8,16 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
-use vae::Result;
+use vae::distributions::Meaning;
 use vae::evaluate::annealed::{Annealed, Effort, anneal};
 use vae::evaluate::decomposition::{Decomposition, decompose};
 use vae::evaluate::gap::{Gap, gap};
 use vae::evaluate::importance::{Estimate, log_likelihood};
 use vae::evaluate::{Evaluation, evaluate};
+use vae::{Error, Result};
 
 use super::folder::{Others, RunFolder};
-use super::on_threads;
-use super::output::{progress_bar, say, say_json};
+use super::output::{name_of_not_finite, not_finite, print, progress_bar, result_json, say};
 
 /// Samples for log p(x) in `--gap-images` if nobody says how many.
 const SAMPLES: u32 = 1000;
@@ -29,9 +29,9 @@ pub(crate) struct Eval {
     run: PathBuf,
     #[command(flatten)]
     others: Others,
-    /// Threads; they change the time and nothing else [default: one per core]
+    /// Threads, at most one per core; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    pub(super) threads: Option<u16>,
     /// Estimate −log p(x) too, by importance sampling with K samples for each image; 5000 are usual
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     importance_samples: Option<u32>,
@@ -53,8 +53,10 @@ pub(crate) struct Eval {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print one line of JSON: loss, reconstruction, kl, kl_per_dimension, active_units, mutual_information,
-    /// mutual_information_se, marginal_kl; of importance sampling negative_log_p, negative_log_p_se, bits_per_dimension,
-    /// effective_samples, and bounds by their number of samples; of the others an object each, ais and gap
+    /// mutual_information_se, marginal_kl, and meaning: what the reconstruction is of these images, a probability, a density or a
+    /// cross-entropy; of importance sampling negative_log_p, negative_log_p_se, bits_per_dimension (of a probability; of a
+    /// density that of its 8-bit levels, with log2 255 added), effective_samples, and bounds by their number of samples; of the
+    /// others an object each, ais and gap
     #[arg(long)]
     json: bool,
 }
@@ -62,6 +64,8 @@ pub(crate) struct Eval {
 /// What is known of a run.
 #[derive(Serialize)]
 struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<Meaning>,
     #[serde(flatten)]
     evaluation: Evaluation,
     #[serde(flatten)]
@@ -82,30 +86,48 @@ impl Eval {
         // Before minutes of computing, not after them.
         self.out.as_deref().map_or(Ok(()), pictures::make_folder)?;
         let at_most = |n: u32| (n as usize).min(test.len());
-        let report = on_threads(self.threads.map(usize::from), || {
-            let evaluation = evaluate(&model, &test);
-            let decomposition = decompose(&model, &test, evaluation.losses.kl);
-            let estimate = self.importance_samples.map(|k| {
-                with_bar("log p(x)", test.len(), |bar| log_likelihood(&model, &test, k as usize, || bar.inc(1)))
-            });
-            let ais = self.ais_steps.map(|steps| {
-                let chains = self.ais_chains as usize;
-                let effort = Effort { steps: steps as usize, chains, images: at_most(self.ais_images) };
-                with_bar("annealing", effort.total(), |bar| anneal(&model, &test, effort, |n| bar.inc(n as u64)))
-            });
-            let gap = self.gap_images.map(at_most).map(|n| {
-                let k = self.importance_samples.unwrap_or(SAMPLES) as usize;
-                with_bar("fitting", n, |bar| gap(&model, &test, n, k, || bar.inc(1)))
-            });
-            self.out.as_deref().map_or(Ok(()), |out| pictures::draw(out, &model, &test, &evaluation, self.json))?;
-            Ok(Report { evaluation, decomposition, estimate, ais, gap })
-        })?;
+        let meaning = model.config.meaning(&test).ok();
+        let evaluation = evaluate(&model, &test);
+        let decomposition = decompose(&model, &test, evaluation.losses.kl);
+        result_json(&evaluation, &self.run)?;
+        result_json(&decomposition, &self.run)?;
+        let mut estimate = self
+            .importance_samples
+            .map(|k| with_bar("log p(x)", test.len(), |bar| log_likelihood(&model, &test, k as usize, || bar.inc(1))));
+        let mut ais = self.ais_steps.map(|steps| {
+            let chains = self.ais_chains as usize;
+            let effort = Effort { steps: steps as usize, chains, images: at_most(self.ais_images) };
+            with_bar("annealing", effort.total(), |bar| anneal(&model, &test, effort, |n| bar.inc(n as u64)))
+        });
+        let mut gap = self.gap_images.map(at_most).map(|n| {
+            let k = self.importance_samples.unwrap_or(SAMPLES) as usize;
+            with_bar("fitting", n, |bar| gap(&model, &test, n, k, || bar.inc(1)))
+        });
+        self.out.as_deref().map_or(Ok(()), |out| pictures::draw(out, &model, &test, &evaluation, self.json))?;
+        // What can be had is shown, for it took minutes.
+        let left_out = [
+            leave_out_if_not_finite("", &mut estimate),
+            leave_out_if_not_finite("ais.", &mut ais),
+            leave_out_if_not_finite("gap.", &mut gap),
+        ];
+        let report = Report { meaning, evaluation, decomposition, estimate, ais, gap };
+        let json = result_json(&report, &self.run)?;
         match self.json {
-            true => say_json(&report),
+            true => print(&json),
             false => say(&tables::all(&model, &test, &report)),
         }
-        Ok(())
+        match left_out.into_iter().flatten().collect::<Vec<_>>() {
+            names if names.is_empty() => Ok(()),
+            names => Err(Error::file(&self.run, not_finite(&names.join("`, `")) + "; left out")),
+        }
     }
+}
+
+/// Leaves out an estimate if one of its numbers is not finite: that number's name in the report.
+fn leave_out_if_not_finite<E: Serialize>(prefix: &str, estimate: &mut Option<E>) -> Option<String> {
+    let name = name_of_not_finite(estimate.as_ref()?)?;
+    *estimate = None;
+    Some(format!("{prefix}{name}"))
 }
 
 /// Runs `work` with a bar and the remaining time on standard error.

@@ -24,7 +24,6 @@ pub(crate) use self::metrics::training_seconds;
 pub(crate) use self::session::CHECKPOINT;
 use self::session::Session;
 use super::folder::{RunFolder, expect_size, in_catalog, load_data};
-use super::on_threads;
 use super::output::say;
 use super::signals::Stop;
 
@@ -37,9 +36,10 @@ use super::signals::Stop;
 #[derive(Args, Default)]
 #[command(allow_negative_numbers = true)]
 pub(crate) struct Train {
-    /// Images of your own: a folder of PNG or JPEG pictures, whose sub-folders are the labels; an array in a file .npy or
-    /// .npz; or a folder with the files of MNIST and its relatives (IDX), CIFAR-10 (binary) or binarised MNIST (.amat).
-    /// Or the name of a set that `vae data fetch` has downloaded [default: built-in MNIST]
+    /// Images of your own: a folder of pictures (PNG, JPEG, WebP, BMP, GIF), whose sub-folders are the labels, or the split
+    /// if they are called train and test (or val); an array in a file .npy or .npz; or a folder with the files of MNIST
+    /// and its relatives (IDX), CIFAR-10 (binary) or binarised MNIST (.amat). Or the name of a set that `vae data fetch`
+    /// has downloaded [default: built-in MNIST]
     #[arg(long, value_name = "PATH|NAME")]
     data: Option<PathBuf>,
     /// Resize pictures to this height and width; for a matrix in a .npy, the size of the images that are its rows
@@ -118,7 +118,8 @@ pub(crate) struct Train {
     /// continuous-bernoulli; or noise of one learned variance (gaussian), of a given one (gaussian-fixed, or
     /// gaussian-fixed:0.2 for another standard deviation than 0.1), or of each pixel's own (gaussian-pixel). The probability
     /// of 8-bit levels: discretized-logistic; categorical (256 levels, or categorical:16 for so many); multinomial, where
-    /// levels are counts [default: gaussian for coloured images, bernoulli for others]
+    /// levels are counts. Only bernoulli, discretized-logistic and categorical say something of pixels that are all black or white
+    /// [default: gaussian for colours, bernoulli for grey levels and for black and white]
     #[arg(long, value_name = "NAME[:X]")]
     likelihood: Option<Family>,
     /// Start at the mean image, by the biases of the decoder's output [default: true for black and white pixels, false for
@@ -128,9 +129,9 @@ pub(crate) struct Train {
     /// What all randomness is derived from: the same seed gives the same weights, byte for byte [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Threads; they change the time and nothing else [default: one per core]
+    /// Threads, at most one per core; they change the time and nothing else [default: one per core]
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    pub(super) threads: Option<usize>,
     /// Use only the first N training images [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -182,15 +183,23 @@ pub(crate) fn height_and_width(size: &str) -> std::result::Result<(usize, usize)
 }
 
 impl Train {
-    pub(crate) fn run(self) -> Result<()> {
+    /// Those that the arguments override.
+    pub(super) fn settings(&self) -> Result<Config> {
         match (&self.resume, &self.config) {
-            (Some(run), _) => self.resume(RunFolder(run.clone())),
-            (None, Some(path)) => self.start(Config::read(path)?),
-            (None, None) => self.start(Config::default()),
+            (Some(run), _) => RunFolder(run.clone()).config(),
+            (None, Some(path)) => Config::read(path),
+            (None, None) => Ok(Config::default()),
         }
     }
 
-    /// Trains a run with these settings in this folder to its end: begins it, or goes on with it.
+    pub(crate) fn run(self, settings: Config) -> Result<()> {
+        match &self.resume {
+            Some(run) => self.resume(RunFolder(run.clone()), settings),
+            None => self.start(settings),
+        }
+    }
+
+    /// Trains a run with these settings, none of which is left open, in this folder to its end: begins it, or goes on with it.
     ///
     /// # Errors
     /// As those of a run; or if the run in the folder is another one.
@@ -200,17 +209,14 @@ impl Train {
             return Train { out, json, ..Train::default() }.start(config);
         }
         let of_run = folder.config()?;
-        // What a run settles from its data is not asked for.
-        let mut asked = config.clone();
-        asked.likelihood = asked.likelihood.or(of_run.likelihood);
-        asked.init_bias = asked.init_bias.or(of_run.init_bias);
-        asked.epochs = of_run.epochs;
+        let asked = Config { epochs: of_run.epochs, ..config.clone() };
         if let Some((name, [run, asked])) = of_run.difference(&asked) {
             let problem = format!("expected a run with {name} = {asked}, found {run}: another --out makes a new one");
             return Err(Error::file(&folder.0, problem));
         }
         let (epochs, threads, data) = (Some(config.epochs), config.threads, config.data);
-        Train { resume: out, epochs, threads, data, json, ..Train::default() }.resume(RunFolder(folder.0.clone()))
+        Train { resume: out, epochs, threads, data, json, ..Train::default() }
+            .resume(RunFolder(folder.0.clone()), of_run)
     }
 
     /// A new run.
@@ -225,8 +231,7 @@ impl Train {
     }
 
     /// A run that was interrupted, or that is to be longer.
-    fn resume(&self, folder: RunFolder) -> Result<()> {
-        let of_run = folder.config()?;
+    fn resume(&self, folder: RunFolder, of_run: Config) -> Result<()> {
         let _lock = folder.lock()?;
         let mut config = self.override_settings(of_run.clone())?;
         let path = folder.file(CHECKPOINT);
@@ -286,17 +291,15 @@ impl Train {
         config: Config,
         checkpoint: Option<Checkpoint>,
     ) -> Result<()> {
-        on_threads(config.threads, || {
-            let trainer = match checkpoint {
-                Some(mut checkpoint) => {
-                    checkpoint.model.config = config;
-                    Trainer::resume(checkpoint, &data.train)
-                }
-                None => Trainer::new(Model::new(config, data.train.size()), &data.train),
-            };
-            let history = History::read(folder, trainer.progress().epoch)?;
-            Session { folder, data, trainer, history, json: self.json, stop, checksum: OnceCell::new() }.run()
-        })
+        let trainer = match checkpoint {
+            Some(mut checkpoint) => {
+                checkpoint.model.config = config;
+                Trainer::resume(checkpoint, &data.train)
+            }
+            None => Trainer::new(Model::new(config, data.train.size()), &data.train),
+        };
+        let history = History::read(folder, trainer.progress().epoch)?;
+        Session { folder, data, trainer, history, json: self.json, stop, checksum: OnceCell::new() }.run()
     }
 
     /// The settings, overridden by the arguments, and checked.
@@ -349,7 +352,7 @@ pub(crate) fn load(config: &mut Config) -> Result<Dataset> {
     if let Some(limit) = config.limit {
         data.train.truncate(limit);
     }
-    config.settle(&data.train);
+    config.settle(&data.train)?;
     config.check()?;
     config.check_size(&data.train)?;
     Ok(data)
