@@ -130,11 +130,11 @@ impl RunFolder {
         Model::load(&path)
     }
 
-    /// The data the model was trained on; where they lie now, if they have been moved.
-    pub(crate) fn data(&self, model: &Model, moved: Option<&Path>) -> Result<Dataset> {
+    /// The data the model was trained on.
+    fn data(&self, model: &Model) -> Result<Dataset> {
         let of_run = self.file("config.toml");
         let config = if of_run.exists() { Config::read(&of_run)? } else { model.config.clone() };
-        let path = moved.or(config.data.as_deref());
+        let path = config.data.as_deref();
         // The built-in MNIST is as it is, whatever the model knows.
         let options = path.map_or(Options::default(), |_| config.data_options());
         let data = load_data(path, &options)?;
@@ -145,7 +145,7 @@ impl RunFolder {
     /// The images to show to a model: the test images of its run, or others.
     pub(crate) fn images(&self, model: &Model, others: &Others) -> Result<Images> {
         let mut paths = others.data.iter().chain(&others.more);
-        let Some(first) = paths.next() else { return Ok(self.data(model, None)?.test) };
+        let Some(first) = paths.next() else { return Ok(self.data(model)?.test) };
         // Pictures become what the model knows; data that cannot be changed must be it already.
         let Size { height, width, channels } = model.size;
         let options = Options { image_size: Some((height, width)), channels: Some(channels), key: others.key.clone() };
