@@ -283,7 +283,7 @@ mod tests {
             }
             diverged += 1;
             let what = tapes.what_diverged(&of, &mut grads);
-            let blamed = |rows: usize| what.contains(&format!("not finite is the value of %7 Linear relu {rows}×8"));
+            let blamed = |rows: usize| what.contains(&format!("not finite is the value of %9 Linear relu {rows}×8"));
             assert!(blamed(2 * 60) || blamed(3 * 60), "{step}: {what}");
         }
         assert!((3..30).contains(&diverged), "{diverged}");
