@@ -64,12 +64,11 @@ fn has_a_number_for_each_pixel(family: Family) -> bool {
 /// What PyTorch's example would compute otherwise than this model, if anything: the file says it, and whoever reads it has to do
 /// it.
 pub fn difference(config: &Config) -> Option<String> {
-    let Config { activation, likelihood, .. } = *config;
-    let activation = (activation != Activation::Relu).then(|| format!("{activation} where PyTorch's example has relu"));
-    let family = likelihood.filter(|&family| family != Family::Bernoulli);
-    let family = family.map(|family| format!("{family} pixels where PyTorch's example has bernoulli ones"));
-    let found: Vec<String> = [activation, family].into_iter().flatten().collect();
-    (!found.is_empty()).then(|| format!("this model has {}: the file's metadata say so", found.join(", and ")))
+    let (activation, family) = (config.activation, config.family());
+    let activation = (activation != Activation::Relu).then(|| format!("{activation} where it has relu"));
+    let pixels = (family != Family::Bernoulli).then(|| format!("{family} pixels where it has bernoulli ones"));
+    let found = [activation, pixels].into_iter().flatten().collect::<Vec<_>>().join(", and ");
+    (!found.is_empty()).then(|| format!("unlike PyTorch's example this model has {found}: the file says so"))
 }
 
 /// Writes the weights as PyTorch's example names them.
@@ -77,8 +76,7 @@ pub fn difference(config: &Config) -> Option<String> {
 /// # Errors
 /// If the layers are not those of that example – one hidden layer, an output for each pixel – or the file cannot be written.
 pub fn export(model: &Model, path: &Path) -> Result<()> {
-    let Config { hidden, likelihood, .. } = &model.config;
-    let family = likelihood.unwrap_or(Family::Bernoulli);
+    let (hidden, family) = (&model.config.hidden, model.config.family());
     if hidden.len() != 1 || !has_a_number_for_each_pixel(family) {
         let problem =
             format!("has one hidden layer and one output for each pixel, found {} and {family}", hidden.len());
@@ -147,7 +145,7 @@ pub fn parse(path: &Path, file: &[u8], told: &Told) -> Result<Model> {
     // Pictures of any size become what the model knows, whenever it learns on.
     let config = Config { image_size: Some((size.height, size.width)), channels: Some(size.channels), ..config };
     config.check().map_err(|e| wrong(e.to_string()))?;
-    let family = config.likelihood.unwrap_or(Family::Bernoulli);
+    let family = config.family();
     let variance_is_known = log_var.map(f32::is_finite) == (family == Family::Gaussian).then_some(true);
     if !has_a_number_for_each_pixel(family) || !variance_is_known {
         return Err(wrong(format!("{family} pixels need more than the layers of PyTorch's example")));
@@ -183,7 +181,7 @@ impl Told {
     /// What a file says of itself, if it is also what was told.
     fn again(&self, path: &Path, description: Description) -> Result<Description> {
         let Description { size, config, .. } = &description;
-        let family = config.likelihood.unwrap_or(Family::Bernoulli);
+        let family = config.family();
         let differs = |name: &str, told: Option<String>, says: String| match told {
             Some(told) if told != says => {
                 Err(Error::Usage(format!("--{name}: expected {says}, as {} says, found {told}", path.display())))
@@ -597,8 +595,8 @@ mod tests {
         assert!(problem.ends_with("found 1 and categorical:4"), "{problem}");
         assert_eq!(difference(&Config { likelihood: Some(Family::Bernoulli), ..Config::default() }), None);
         let other = Config { activation: Activation::Tanh, likelihood: Some(Family::Gaussian), ..Config::default() };
-        let expected = "this model has tanh where PyTorch's example has relu, and gaussian pixels where PyTorch's example \
-                        has bernoulli ones: the file's metadata say so";
+        let expected = "unlike PyTorch's example this model has tanh where it has relu, and gaussian pixels where it has \
+                        bernoulli ones: the file says so";
         assert_eq!(difference(&other).unwrap(), expected);
     }
 }

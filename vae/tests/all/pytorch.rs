@@ -118,7 +118,7 @@ fn an_exported_model_comes_back_with_all_that_pytorchs_example_has_not() {
     succeeds(folder.path(), &[&train[..], &["--activation", "tanh", "--seed", "7", "--out", "run"]].concat());
     let evaluated = |run: &str| succeeds(folder.path(), &["eval", run, "--data", "data", "--json"]);
     let exported = vae(folder.path(), &["export", "run", "--to", "pytorch", "w.safetensors"]).output().unwrap();
-    let note = "vae: this model has tanh where PyTorch's example has relu: the file's metadata say so\n";
+    let note = "vae: unlike PyTorch's example this model has tanh where it has relu: the file says so\n";
     assert_eq!((exported.status.code(), &text(&exported.stderr)[..]), (Some(0), note));
     let said = succeeds(folder.path(), &["import", "w.safetensors", "--out", "back"]);
     assert!(said.starts_with("model   30–8–2–8–30, tanh, of images of 6 × 5, bernoulli pixels\n"), "{said}");
