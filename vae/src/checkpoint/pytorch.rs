@@ -375,7 +375,9 @@ mod tests {
                     let config =
                         Config { hidden: vec![5], latent: 2, activation, likelihood, seed: 7, ..Config::default() };
                     let mut model = Model::new(config, size);
-                    model.params.flat.iter_mut().enumerate().for_each(|(i, x)| *x += 0.001 * i as f32);
+                    for param in model.params.layout.clone().params() {
+                        model.params.view_mut(param).iter_mut().zip(1..).for_each(|(x, i)| *x += 0.001 * i as f32);
+                    }
                     let file = exported(&model);
                     assert_eq!(exported(&model), file);
                     let back = parsed(&file, Told::default()).unwrap();
@@ -534,7 +536,8 @@ mod tests {
             assert_eq!(parsed(&file, Told::default()).unwrap().params.flat[..], expected.params.flat[..]);
         }
         let halves = written(&list, Dtype::F16, |_| 0x3555u16.to_le_bytes().to_vec());
-        assert!(parsed(&halves, Told::default()).unwrap().params.flat.iter().all(|&x| x == 0.333_251_95));
+        let params = parsed(&halves, Told::default()).unwrap().params;
+        assert!(params.iter().all(|(_, x)| x.iter().all(|&x| x == 0.333_251_95)));
         let whole = written(&list, Dtype::I16, |_| vec![0, 0]);
         let problem = "x: tensor `fc1.weight`: expected F32, F64, F16 or BF16, found I16";
         assert_eq!(parsed(&whole, Told::default()).unwrap_err(), problem);
