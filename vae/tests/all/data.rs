@@ -261,8 +261,8 @@ fn an_interrupted_download_is_continued_by_the_next() {
         thread::sleep(Duration::from_millis(5));
         assert_eq!(program.try_wait().unwrap(), None, "it ended before it was interrupted");
     }
-    assert!(Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap().success());
-    assert_eq!(program.wait().unwrap().signal(), Some(2));
+    assert!(Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap().success());
+    assert_eq!(program.wait().unwrap().signal(), Some(15));
     assert_eq!(fs::read(&part).unwrap(), [0; 1000]);
     assert!(!requests.recv().unwrap().iter().any(|line| line.starts_with("range:")));
 

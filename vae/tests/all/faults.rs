@@ -73,7 +73,8 @@ fn a_system_call_that_fails_once_is_named_and_the_run_goes_on_from_its_last_chec
         ("fsync:error=ENOSPC:when=40", "No space left on device"),
         ("rename,renameat,renameat2:error=EIO:when=11", "Input/output error"),
         ("write:error=EDQUOT:when=20", "uota exceeded"),
-        ("ftruncate,openat:error=EROFS:when=30", "Read-only file system"),
+        // And whatever comes after: which call opens which file depends on what the system is asked for first.
+        ("ftruncate,openat:error=EROFS:when=30+", "Read-only file system"),
     ] {
         let (folder, output) = resume_with(fault);
         assert_failed_in_good_order(&output, &folder.path().join("run"), problem);
