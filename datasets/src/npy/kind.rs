@@ -48,7 +48,7 @@ impl Kind {
                 let what = match letter {
                     b'O' => ", Python objects",
                     b'c' => ", complex numbers",
-                    b'f' => ", floats that only some machines have",
+                    b'f' if width.is_some() => ", long doubles",
                     b'M' | b'm' => ", dates or times",
                     b'V' => ", raw bytes",
                     b'[' => ", records of several fields",
@@ -186,12 +186,12 @@ mod tests {
         for (descr, what) in [
             ("|O", "|O, Python objects"),
             ("<c8", "<c8, complex numbers"),
-            ("<f16", "<f16, floats that only some machines have"),
+            ("<f16", "<f16, long doubles"),
             ("<M8[ns]", "<M8[ns], dates or times"),
             ("|V2", "|V2, raw bytes"),
             ("[('a', '<u2')]", "[('a', '<u2')], records of several fields"),
             ("<u3", "<u3"),
-            ("<f", "<f, floats that only some machines have"),
+            ("<f", "<f"),
             ("<U99999999999999999999", "<U99999999999999999999"),
             ("", ""),
         ] {

@@ -135,8 +135,12 @@ pub(super) fn choose(names: &[String], key: Option<&str>) -> Result<Choice, Stri
     let train = images(Part::Train)?.map_or_else(|| images(Part::All), |train| Ok(Some(train)))?;
     let (test, validation) = (images(Part::Test)?, images(Part::Validation)?);
     let mut notes = Vec::new();
-    if let (Some(_), Some(_), Some(Pair { images, .. })) = (&train, &test, &validation) {
-        notes.push(format!("{images} is left out: a validation set is neither learned from nor reported on"));
+    match (&train, &test, &validation) {
+        (Some(_), Some(_), Some(Pair { images, .. })) => {
+            notes.push(format!("{images} is left out: a validation set is neither learned from nor reported on"));
+        }
+        (Some(_), None, Some(Pair { images, .. })) => notes.push(format!("{images} is taken for the test set")),
+        _ => {}
     }
     let parts: Vec<Pair> = match (train, test.or(validation)) {
         (None, None) => {
@@ -209,6 +213,7 @@ mod tests {
         let med = ["train_images", "val_images", "test_images", "train_labels", "val_labels", "test_labels"];
         assert_eq!(chosen(&med, None).unwrap(), ["train_images+train_labels", "test_images+test_labels"]);
         assert_eq!(notes(&med), ["val_images is left out: a validation set is neither learned from nor reported on"]);
+        assert_eq!(notes(&["x_train", "x_val"]), ["x_val is taken for the test set"]);
         assert_eq!(notes(&["x_train", "x_test"]), [""; 0]);
     }
 
