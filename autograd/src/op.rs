@@ -87,6 +87,23 @@ pub(crate) struct Past<'a, T: Real> {
     pub(crate) written_params: &'a mut [bool],
 }
 
+impl<T: Real> Past<'_, T> {
+    /// The gradient that is added to next, and whether there is one already.
+    fn next(&mut self, target: Slot) -> (ViewMut<'_, T>, Write) {
+        let (dx, written) = match target {
+            Slot::Node(i) => {
+                let Place { shape, .. } = self.places[i];
+                (view_mut(&mut self.dvalues[self.places[i].range()], shape), &mut self.written[i])
+            }
+            Slot::Param(p) => {
+                let (range, shape) = (self.grads.layout.range(p), self.grads.layout.shape(p));
+                (view_mut(&mut self.grads.flat[range], shape), &mut self.written_params[p.0])
+            }
+        };
+        (dx, if std::mem::replace(written, true) { Write::Add } else { Write::Set })
+    }
+}
+
 impl<T: Real> Sink<'_, T> {
     /// Whether anybody needs this gradient. An operation asks only to spare itself work before an addition.
     pub fn needed(&self) -> bool {
@@ -100,18 +117,8 @@ impl<T: Real> Sink<'_, T> {
             return;
         }
         let past = &mut *self.past.borrow_mut();
-        let (dx, written) = match self.target {
-            Slot::Node(i) => {
-                let Place { shape, .. } = past.places[i];
-                (view_mut(&mut past.dvalues[past.places[i].range()], shape), &mut past.written[i])
-            }
-            Slot::Param(p) => {
-                let (range, shape) = (past.grads.layout.range(p), past.grads.layout.shape(p));
-                (view_mut(&mut past.grads.flat[range], shape), &mut past.written_params[p.0])
-            }
-        };
-        write(dx, if *written { Write::Add } else { Write::Set });
-        *written = true;
+        let (dx, how) = past.next(self.target);
+        write(dx, how);
     }
 
     /// `dx += a`
@@ -166,6 +173,20 @@ pub(crate) struct Bound<O, const N: usize> {
     pub(crate) args: [Slot; N],
 }
 
+/// The arguments of an operation. It does not know which operation, so it is compiled once.
+fn views<'v, T: Real, const N: usize>(values: &'v Values<T>, args: [Slot; N]) -> [View<'v, T>; N] {
+    args.map(|x| values.get(x))
+}
+
+/// Where the gradients of an operation go.
+fn sinks<'a, T: Real, const N: usize>(
+    args: [Slot; N],
+    needed: &dyn Fn(Slot) -> bool,
+    past: &'a RefCell<Past<'a, T>>,
+) -> [Sink<'a, T>; N] {
+    args.map(|target| Sink { target, needed: needed(target), past })
+}
+
 impl<T: Real, O: Op<T, N>, const N: usize> Recorded<T> for Bound<O, N> {
     fn args(&self) -> &[Slot] {
         &self.args
@@ -176,13 +197,13 @@ impl<T: Real, O: Op<T, N>, const N: usize> Recorded<T> for Bound<O, N> {
     }
 
     fn forward(&self, values: &Values<T>, y: ViewMut<T>) {
-        self.op.forward(self.args.map(|x| values.get(x)), y);
+        self.op.forward(views(values, self.args), y);
     }
 
     fn backward(&self, values: &Values<T>, y: View<T>, dy: ViewMut<T>, past: Past<T>, needed: &dyn Fn(Slot) -> bool) {
         let past = &RefCell::new(past);
-        let sinks = self.args.map(|target| Sink { target, needed: needed(target), past });
-        self.op.backward(self.args.map(|x| values.get(x)), y, dy, sinks);
+        let sinks = sinks(self.args, needed, past);
+        self.op.backward(views(values, self.args), y, dy, sinks);
     }
 
     fn flops(&self, shape: &dyn Fn(Slot) -> Shape) -> usize {

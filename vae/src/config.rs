@@ -7,7 +7,7 @@ use datasets::{Images, Pixels};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Every;
-use crate::distributions::Family;
+use crate::distributions::{Family, Meaning};
 use crate::error::{Error, Result};
 use crate::files::read_text;
 use crate::models::Architecture;
@@ -209,17 +209,45 @@ impl Config {
     /// The model for images of so many pixels.
     pub fn architecture(&self, pixels: usize) -> Architecture {
         let Config { ref hidden, latent, activation, .. } = *self;
-        let family = self.likelihood.unwrap_or(Family::Bernoulli);
-        Architecture { pixels, hidden: hidden.clone(), latent, activation, family }
+        Architecture { pixels, hidden: hidden.clone(), latent, activation, family: self.family() }
     }
 
-    /// Settles what depends on the images and was left open: coloured ones are Gaussian, grey ones are Bernoulli, and if these
-    /// are black and white, the decoder's output starts at their mean.
-    pub fn settle(&mut self, images: &Images) {
-        let of_size = if images.size().channels == 1 { Family::Bernoulli } else { Family::Gaussian };
-        let family = *self.likelihood.get_or_insert(of_size);
-        let binary = self.binarize != Pixels::Grey || images.are_black_and_white();
-        self.init_bias.get_or_insert(family == Family::Bernoulli && binary);
+    /// The distribution of the pixels; Bernoulli, where nothing was set or settled.
+    pub fn family(&self) -> Family {
+        self.likelihood.unwrap_or(Family::Bernoulli)
+    }
+
+    /// Whether a model sees nothing but black and white in these images: there is nothing else, or it is made so.
+    pub fn sees_black_and_white(&self, images: &Images) -> bool {
+        self.binarize != Pixels::Grey || images.are_black_and_white()
+    }
+
+    /// What `−log p(x | z)` is of these images.
+    ///
+    /// # Errors
+    /// If it is nothing: why.
+    pub fn meaning(&self, images: &Images) -> std::result::Result<Meaning, &'static str> {
+        self.family().meaning(self.sees_black_and_white(images))
+    }
+
+    /// Settles what depends on the images and was left open: levels of colours are Gaussian, all else is Bernoulli, and if it is
+    /// black and white, the decoder's output starts at the mean.
+    ///
+    /// # Errors
+    /// If the likelihood says nothing of black and white, and there is nothing else.
+    pub fn settle(&mut self, images: &Images) -> Result<()> {
+        let black_and_white = self.sees_black_and_white(images);
+        let coloured = images.size().channels > 1 && !black_and_white;
+        let family = *self.likelihood.get_or_insert(if coloured { Family::Gaussian } else { Family::Bernoulli });
+        self.meaning(images).map_err(|why| {
+            let found = match self.binarize {
+                Pixels::Grey => "images that are all black and white".to_string(),
+                binarize => format!("--binarize {binarize}"),
+            };
+            Error::Usage(format!("--likelihood {}: expected grey levels, found {found}: {why}", family.name()))
+        })?;
+        self.init_bias.get_or_insert(family == Family::Bernoulli && black_and_white);
+        Ok(())
     }
 
     /// Checks every setting by itself.
@@ -273,10 +301,6 @@ impl Config {
             return Err(Error::Usage(format!("--init-bias: {expected}, found {}", family.name())));
         }
         number("weight-decay", self.weight_decay, "a number of at least 0", self.weight_decay >= 0.0)?;
-        if let (Some(family), true) = (self.likelihood, self.binarize != Pixels::Grey) {
-            let expected = format!("--likelihood {}: expected --binarize none, found {}", family.name(), self.binarize);
-            family.meaning(true).map_err(|why| Error::Usage(format!("{expected}: {why}")))?;
-        }
         if let Some(n) = self.threads.filter(|&n| n > 1024) {
             return Err(Error::Usage(format!("--threads: expected at most 1024, found {n}")));
         }
@@ -341,6 +365,7 @@ mod by_name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use datasets::Size;
     use std::fs;
 
     #[test]
@@ -385,14 +410,6 @@ mod tests {
         assert_eq!(message("lr = nan"), "--lr: expected a positive number, found NaN");
         assert_eq!(message("beta = -1.0"), "--beta: expected a number of at least 0, found -1");
         assert_eq!(message("weight_decay = inf"), "--weight-decay: expected a number of at least 0, found inf");
-        assert_eq!(
-            message("likelihood = 'gaussian'\nbinarize = 'dynamic'"),
-            "--likelihood gaussian: expected --binarize none, found dynamic: its density has no bound"
-        );
-        assert_eq!(
-            message("likelihood = 'multinomial'\nbinarize = 'threshold'"),
-            "--likelihood multinomial: expected --binarize none, found threshold: all counts are 0 or 255"
-        );
         assert_eq!(message("image_size = [0, 5]"), "--image-size: expected at least 1, found 0");
         assert_eq!(message("channels = 2"), "--channels: expected 1 or 3, found 2");
         assert!(Config::default().check().is_ok());
@@ -417,6 +434,48 @@ mod tests {
             found.starts_with("--batch, --k: expected at most 268435456 outputs, found 784 outputs for each"),
             "{found}"
         );
+    }
+
+    #[test]
+    fn a_likelihood_of_grey_levels_is_refused_wherever_there_are_none() {
+        let images = |size: Size, pixels: [u8; 2]| {
+            let numbers = pixels.iter().copied().cycle().take(4 * size.count()).collect();
+            Images::new(numbers, size, vec![0; 4]).unwrap()
+        };
+        let settled = |family: Option<Family>, binarize: Pixels, images: &Images| {
+            let mut config = Config { likelihood: family, binarize, ..Config::default() };
+            config.settle(images).map(|()| (config.family(), config.init_bias)).map_err(|e| e.to_string())
+        };
+        for size in [Size::grey(2, 2), Size { channels: 3, ..Size::grey(2, 2) }] {
+            let [grey, binary] = [[0, 7], [0, 255]].map(|pixels| images(size, pixels));
+            for family in Family::ALL {
+                assert!(settled(Some(family), Pixels::Grey, &grey).is_ok(), "{family}");
+                let refused = [
+                    settled(Some(family), Pixels::Threshold, &grey),
+                    settled(Some(family), Pixels::Dynamic, &grey),
+                    settled(Some(family), Pixels::Grey, &binary),
+                ];
+                let expected = family.meaning(true).is_err();
+                assert!(refused.iter().all(|refused| refused.is_err() == expected), "{family}: {refused:?}");
+            }
+            assert_eq!(
+                settled(Some(Family::Gaussian), Pixels::Dynamic, &grey).unwrap_err(),
+                "--likelihood gaussian: expected grey levels, found --binarize dynamic: its density has no bound"
+            );
+            assert_eq!(
+                settled(Some(Family::Multinomial), Pixels::Grey, &binary).unwrap_err(),
+                "--likelihood multinomial: expected grey levels, found images that are all black and white: \
+                 all counts are 0 or 255"
+            );
+            assert_eq!(settled(None, Pixels::Grey, &binary), Ok((Family::Bernoulli, Some(true))));
+            assert_eq!(settled(None, Pixels::Dynamic, &grey), Ok((Family::Bernoulli, Some(true))));
+        }
+        assert_eq!(
+            settled(None, Pixels::Grey, &images(Size::grey(2, 2), [0, 7])),
+            Ok((Family::Bernoulli, Some(false)))
+        );
+        let coloured = images(Size { channels: 3, ..Size::grey(2, 2) }, [0, 7]);
+        assert_eq!(settled(None, Pixels::Grey, &coloured), Ok((Family::Gaussian, Some(false))));
     }
 
     #[test]

@@ -221,6 +221,7 @@ impl<'d> Trainer<'d> {
             return Err(Error::Diverged { epoch: epoch + 1, step: t + 1, what });
         }
         let optimum = vae.likelihood.optimum(size.count(), params, &self.grads, t + 1);
+        vae.likelihood.keep_what_is_followed(&mut self.grads);
         if let Some(most) = config.clip {
             clip(&mut self.grads, most);
         }
@@ -365,6 +366,26 @@ mod tests {
         let entropy = 8.0 * (std::f64::consts::TAU.ln() + s + 1.0);
         assert!((losses[39] - entropy).abs() < 1.0, "{} {entropy}", losses[39]);
         assert!(s < -2.5 && losses[39] < losses[0] - 10.0, "{s} {losses:?}");
+    }
+
+    /// In the first step, with a variance of 1, its gradient is some hundred times as long as that of all the rest.
+    #[test]
+    fn a_gradient_is_not_shortened_for_what_is_set_and_not_followed() {
+        let images = images();
+        let step = |clip: Option<f64>| {
+            let config = Config { likelihood: Some(Family::Gaussian), clip, ..config() };
+            let mut trainer = Trainer::new(Model::new(config, images.size()), &images);
+            trainer.step().unwrap();
+            trainer
+        };
+        let free = step(None);
+        let Likelihood::Gaussian { log_var } = free.model.vae.likelihood else { panic!() };
+        let set = free.grads.layout.range(log_var);
+        let others = |trainer: &Trainer| [&trainer.grads.flat[..set.start], &trainer.grads.flat[set.end..]].concat();
+        let norm = others(&free).iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+        assert_eq!(others(&step(Some(1.01 * norm))), others(&free));
+        assert_eq!(step(Some(1.01 * norm)).model.params.flat[..], free.model.params.flat[..]);
+        assert_ne!(others(&step(Some(0.99 * norm))), others(&free));
     }
 
     #[test]

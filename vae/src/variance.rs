@@ -19,8 +19,9 @@ pub struct Scatter {
     /// The sum over the parameters of the variance of the gradient, nats².
     pub variance: f64,
     /// The norm of the mean gradient over the root of that variance; what the mean owes to chance is taken off. 0 where nothing
-    /// is left: with so few draws, the gradient cannot be told from noise. Infinite (in JSON `null`) where there is no noise.
-    pub signal_to_noise: f64,
+    /// is left: with so few draws, the gradient cannot be told from noise. None where there is no noise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal_to_noise: Option<f64>,
 }
 
 /// How an estimate scatters.
@@ -65,6 +66,7 @@ pub fn scatter(model: &Model, images: &Images, estimator: Estimator, k: usize, d
     for draw in 0..draws {
         let of = Of { vae, params, config: &config, batch, step: NEVER_TRAINED + draw, beta: config.beta };
         gradient.compute(&of, &mut grads);
+        vae.likelihood.keep_what_is_followed(&mut grads);
         for ((sum, square), &g) in sums.iter_mut().zip(&mut squares).zip(&grads.flat[..]) {
             let g = f64::from(g);
             *sum += g;
@@ -73,14 +75,20 @@ pub fn scatter(model: &Model, images: &Images, estimator: Estimator, k: usize, d
     }
     let n = draws as f64;
     let of = |range: Range<usize>| {
-        let variance = |i: usize| ((squares[i] - sums[i] * sums[i] / n) / (n - 1.0)).max(0.0);
+        let variance = |i: usize| at_least_0((squares[i] - sums[i] * sums[i] / n) / (n - 1.0));
         let total: f64 = range.clone().map(variance).sum();
         // E[mean²] is the square of the expected gradient and a share of the variance.
         let signal = range.map(|i| (sums[i] / n).powi(2)).sum::<f64>() - total / n;
-        Scatter { variance: total, signal_to_noise: (signal.max(0.0) / total).sqrt() }
+        let signal_to_noise = (total != 0.0).then(|| (at_least_0(signal) / total).sqrt());
+        Scatter { variance: total, signal_to_noise }
     };
     let cut = first_of_decoder(vae, params);
     OfEstimator { encoder: of(0..cut), decoder: of(cut..grads.flat.len()) }
+}
+
+/// What rounding has made negative, made 0. `f64::max` would make a NaN 0, too, and hide a gradient that is not finite.
+fn at_least_0(x: f64) -> f64 {
+    if x < 0.0 { 0.0 } else { x }
 }
 
 /// The numbers of training steps are below: their noise is other noise.
@@ -94,6 +102,7 @@ fn first_of_decoder(vae: &Vae, params: &Params) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::distributions::{Family, Likelihood};
     use datasets::Size;
 
     fn model() -> (Model, Images) {
@@ -118,7 +127,29 @@ mod tests {
         model.params.view_mut(model.vae.log_var.bias).fill(-80.0);
         let OfEstimator { encoder, decoder } = scatter(&model, &images, Estimator::Elbo, 1, 5);
         assert!(encoder.variance < 1e-12 && decoder.variance < 1e-12, "{encoder:?} {decoder:?}");
-        assert!(decoder.signal_to_noise > 1e3, "{decoder:?}");
+        assert!(decoder.signal_to_noise.is_none_or(|ratio| ratio > 1e3), "{decoder:?}");
+    }
+
+    #[test]
+    fn a_gradient_that_is_not_finite_has_no_variance() {
+        let (mut model, images) = model();
+        model.params.view_mut(model.vae.mean.bias).fill(f32::NAN);
+        let OfEstimator { encoder, .. } = scatter(&model, &images, Estimator::Elbo, 1, 5);
+        assert!(encoder.variance.is_nan() && encoder.signal_to_noise.is_some_and(f64::is_nan), "{encoder:?}");
+    }
+
+    /// Its gradient is n/2 (1 − mean error²/σ²), and with σ = e⁻⁵ larger than all others by far.
+    #[test]
+    fn a_variance_that_is_set_and_not_followed_adds_nothing_to_the_noise() {
+        let (_, images) = model();
+        let config = Config { hidden: vec![8], latent: 3, likelihood: Some(Family::Gaussian), ..Config::default() };
+        let mut model = Model::new(config, images.size());
+        let Likelihood::Gaussian { log_var } = model.vae.likelihood else { panic!() };
+        model.params.view_mut(log_var).fill(-10.0);
+        let fixed = Family::GaussianFixed { std: (-5f64).exp() };
+        let twin = Model::new(Config { likelihood: Some(fixed), ..model.config.clone() }, images.size());
+        let of = |model: &Model| scatter(model, &images, Estimator::Elbo, 1, 5).decoder.variance;
+        assert!((of(&model) / of(&twin) - 1.0).abs() < 1e-3, "{} {}", of(&model), of(&twin));
     }
 
     #[test]

@@ -34,22 +34,58 @@ pub fn map<T: Real, const M: usize>(xs: [View<T>; M], write: Write, y: ViewMut<T
 /// As [`map`].
 #[track_caller]
 pub fn update<T: Real, const M: usize>(xs: [View<T>; M], y: ViewMut<T>, f: impl Fn(T, [T; M]) -> T + Sync) {
-    let (height, width) = y.dim();
-    let rows = xs.each_ref().map(|x| x.nrows());
-    for x in &xs {
-        assert!(x.dim() == (height, width) || x.dim() == (1, width), "{:?} beside {:?}", x.dim(), (height, width));
+    let operands = Operands::beside(xs, y.dim());
+    let Operands { width, .. } = operands;
+    parallel::rows(slice_mut(y), width, width, |first, y| {
+        // One loop for both cases: every call of `run` is compiled for each `f` and each instruction set.
+        let line = if operands.alike { y.len() } else { width }.max(1);
+        for (i, y) in (first..).zip(y.chunks_exact_mut(line)) {
+            run(operands.from(i), y, &f);
+        }
+    });
+}
+
+/// What is read beside each row of a matrix. It knows nothing of what is computed, so it is compiled once.
+struct Operands<'a, T, const M: usize> {
+    xs: [&'a [T]; M],
+    /// Whether there is a row for each row of the matrix, or one for all.
+    many: [bool; M],
+    /// Whether there is for all of them: then all is one long row of elements, however narrow the matrix.
+    alike: bool,
+    /// Numbers in a row, or 1 where all is one.
+    width: usize,
+}
+
+impl<'a, T: Real, const M: usize> Operands<'a, T, M> {
+    #[track_caller]
+    fn beside(xs: [View<'a, T>; M], (height, width): (usize, usize)) -> Self {
+        for x in &xs {
+            assert!(x.dim() == (height, width) || x.dim() == (1, width), "{:?} beside {:?}", x.dim(), (height, width));
+        }
+        let many = xs.each_ref().map(|x| x.nrows() == height);
+        let alike = many == [true; M];
+        Operands { xs: xs.map(slice), many, alike, width: if alike { 1 } else { width } }
     }
-    let (xs, y) = (xs.map(slice), slice_mut(y));
-    if rows == [height; M] {
-        // All alike: one long row, however narrow the matrix is.
-        parallel::chunks(y, |start, y| run(xs.map(|x| &x[start..]), y, &f));
-    } else {
-        parallel::rows(y, width, width, |first, y| {
-            for (i, y) in (first..).zip(y.chunks_exact_mut(width)) {
-                run(from_fn(|m| if rows[m] == 1 { xs[m] } else { &xs[m][i * width..] }), y, &f);
-            }
-        });
+
+    /// Those from the `i`th row on.
+    fn from(&self, i: usize) -> [&'a [T]; M] {
+        from_fn(|m| if self.many[m] { &self.xs[m][i * self.width..] } else { self.xs[m] })
     }
+}
+
+/// The `i`th number of each.
+fn at<T: Copy, const S: usize>(columns: [&[T]; S], i: usize) -> [T; S] {
+    columns.map(|s| s[i])
+}
+
+/// What each holds from its `i`th number on.
+fn from<T, const M: usize>(xs: [&[T]; M], i: usize) -> [&[T]; M] {
+    xs.map(|x| &x[i..])
+}
+
+/// The `i`th row of each.
+pub(super) fn row<T, const M: usize>(xs: [&[T]; M], i: usize, width: usize) -> [&[T]; M] {
+    xs.map(|x| &x[i * width..(i + 1) * width])
 }
 
 /// `yᵢⱼ = f([s₁ᵢ, …], [x₁ᵢⱼ, …])`: as [`map`], with numbers that are the same along a row, from columns.
@@ -70,7 +106,7 @@ pub fn map_rows<T: Real, const S: usize, const M: usize>(
     let (columns, xs, y) = (columns.map(slice), xs.map(slice), slice_mut(y));
     parallel::rows(y, width, width, |first, y| {
         for (i, y) in (first..).zip(y.chunks_exact_mut(width)) {
-            let (s, xs, f) = (columns.map(|s| s[i]), xs.map(|x| &x[i * width..]), &f);
+            let (s, xs, f) = (at(columns, i), from(xs, i * width), &f);
             match write {
                 Write::Set => run(
                     xs,

@@ -88,6 +88,12 @@ impl<S: Default> PerThread<S> {
 /// Calls `work(first, rows)` on pieces of a row-major matrix: `rows` is a run of whole rows of `y`, each `width`
 /// numbers long, and `first` the index of the first of them. `cost` is how many numbers one row takes to compute.
 pub fn rows<T: Send>(y: &mut [T], width: usize, cost: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+    hand_out(y, width, cost, &work);
+}
+
+/// Behind a reference that says nothing of the closure, handing out is compiled once and not for each of hundreds of operations,
+/// where it was a third of the code of this project. A piece has thousands of numbers, so the call is nothing.
+fn hand_out<T: Send>(y: &mut [T], width: usize, cost: usize, work: &(dyn Fn(usize, &mut [T]) + Sync)) {
     let height = y.len() / width.max(1);
     if height * cost <= 2 * CHUNK || threads() == 1 {
         return work(0, y);
@@ -136,8 +142,14 @@ pub fn team_size(threads: Option<usize>) -> usize {
 ///
 /// The threads are the team's own: one that stayed awake in a pool that others use too might never get back to them.
 pub fn team<R: Send>(threads: Option<usize>, work: impl FnOnce() -> R + Send) -> R {
-    let (mut size, mut work) = (team_size(threads), Some(work));
-    let mut work = || work.take().expect("it is taken once");
+    let (mut work, mut result) = (Some(work), None);
+    on_team(threads, &mut || result = work.take().map(|work| work()));
+    result.expect("the work was done once")
+}
+
+/// As [`rows`] does, it hides the work behind a reference, and is compiled once.
+fn on_team(threads: Option<usize>, work: &mut (dyn FnMut() + Send)) {
+    let mut size = team_size(threads);
     while size > 1 {
         let started = AtomicUsize::new(0);
         let run = |thread: ThreadBuilder| {
@@ -145,17 +157,17 @@ pub fn team<R: Send>(threads: Option<usize>, work: impl FnOnce() -> R + Send) ->
             thread.run();
         };
         let pool = ThreadPoolBuilder::new().num_threads(size);
-        match pool.build_scoped(run, |pool| stay_awake_for(work(), pool)) {
-            Ok(result) => return result,
+        match pool.build_scoped(run, |pool| stay_awake_for(&mut *work, pool)) {
+            Ok(()) => return,
             // They have ended; as many can be had.
             Err(_) => size = started.into_inner(),
         }
     }
-    alone(work())
+    alone(work);
 }
 
 /// Runs `work` on a pool whose other threads stay awake meanwhile.
-fn stay_awake_for<R: Send>(work: impl FnOnce() -> R + Send, pool: &ThreadPool) -> R {
+fn stay_awake_for(work: &mut (dyn FnMut() + Send), pool: &ThreadPool) {
     let done = AtomicBool::new(false);
     pool.install(|| {
         let own = rayon::current_thread_index();
@@ -167,9 +179,9 @@ fn stay_awake_for<R: Send>(work: impl FnOnce() -> R + Send, pool: &ThreadPool) -
             });
             // Dropped when the work is done, and also when it panics.
             let _done = SetOnDrop(&done);
-            work()
-        })
-    })
+            work();
+        });
+    });
 }
 
 struct SetOnDrop<'a>(&'a AtomicBool);

@@ -107,7 +107,7 @@ pub fn row_sums<T: Real, const M: usize>(xs: [View<T>; M], y: ViewMut<T>, f: imp
     let xs = xs.map(each::slice);
     parallel::rows(each::slice_mut(y), 1, width, |first, y| {
         for (i, y) in (first..).zip(y) {
-            *y = sum(xs.map(|x| &x[i * width..(i + 1) * width]), &f);
+            *y = sum(each::row(xs, i, width), &f);
         }
     });
 }

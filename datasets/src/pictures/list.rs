@@ -114,7 +114,7 @@ fn divided(
     }
     let with_labels = all.iter().filter(|(_, classes)| !classes.named.is_empty()).count();
     if with_labels == 1 {
-        notes.push(format!("{train} and {test} have not both sub-folders: they are taken for pictures without labels"));
+        notes.push(format!("{train} and {test} do not both have sub-folders: their pictures are read without labels"));
         all.iter_mut().for_each(|(_, classes)| classes.forget());
     }
     Ok((labelled(dir, &all)?, notes))
@@ -281,7 +281,7 @@ mod tests {
         let (found, notes) = pictures(&["train/cats/1.png", "train/dogs/2.png", "test/3.png"]);
         let expected = [("train/cats/1.png", 0, Train), ("train/dogs/2.png", 0, Train), ("test/3.png", 0, Test)];
         assert_eq!(found, all(expected));
-        assert_eq!(notes, ["train and test have not both sub-folders: they are taken for pictures without labels"]);
+        assert_eq!(notes, ["train and test do not both have sub-folders: their pictures are read without labels"]);
     }
 
     #[test]

@@ -53,7 +53,6 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// If more cannot be read than are skipped.
-    #[allow(clippy::disallowed_methods, reason = "this crate hands out nothing else, and makes no pool for it")]
     pub(super) fn read<K: Sync, T: Send>(
         &mut self,
         files: Vec<(Picture, K)>,
@@ -71,12 +70,8 @@ impl<'a> Reader<'a> {
                 together.push(file);
             }
             let read = |(picture, known): &(Picture, K)| read(&picture.path, known);
-            // Outside a pool of threads rayon would make one, and panic where no thread can be started.
-            #[allow(clippy::disallowed_methods, reason = "the pool is there")]
-            let results: Vec<_> = match rayon::current_thread_index() {
-                Some(_) => together.par_iter().map(read).collect(),
-                None => together.iter().map(read).collect(),
-            };
+            #[expect(clippy::disallowed_methods, reason = "the pool is there")]
+            let results: Vec<_> = together.par_iter().map(read).collect();
             for ((picture, known), result) in together.into_iter().zip(results) {
                 match result {
                     Ok(content) => take(picture, known, content),

@@ -4,8 +4,8 @@ use std::path::Path;
 
 /// What a file that begins like this is, and how to convert it; `None` if that is not known.
 pub(super) fn describe(path: &Path, beginning: &[u8]) -> Option<String> {
-    // The length of a header comes first in a safetensors file, and none has 16 MiB: it is one, however damaged.
-    let is_one = beginning.get(3..8) == Some(&[0; 5]);
+    // A safetensors file begins with the length of its header, less than 16 MiB, and with the header: it is one, however damaged.
+    let is_one = beginning.get(3..8) == Some(&[0; 5]) && beginning.get(8).is_none_or(|&first| first == b'{');
     let format = if is_one { None } else { by_content(path, beginning) };
     format.or_else(|| by_name(path)).map(|format| format.description(path))
 }
@@ -152,7 +152,7 @@ impl Format {
                      if its arrays are called fc1.weight, fc1.bias, …"
                 ),
             ),
-            Format::Archive => return "a ZIP archive: what is in it may be".into(),
+            Format::Archive => return "a ZIP archive: unpack it first".into(),
             Format::Gzip => return format!("compressed: `gzip -d < {file} > {to}` unpacks it"),
             Format::LfsPointer => return "a pointer of Git LFS: `git lfs pull` fetches the file".into(),
             Format::WebPage => return "a web page: the address it was downloaded from gives no file".into(),
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_file_of_another_format_is_called_what_it_is_whatever_its_name() {
         let zip = |name: &[u8]| [b"PK\x03\x04\x00\x00\x08\x08\x00\x00", name].concat();
-        let kinds: [(&str, Vec<u8>); 13] = [
+        let kinds: [(&str, Vec<u8>); 15] = [
             ("PyTorch's own format; in Python, import torch", zip(b"archive/data.pkl\x80\x02")),
             (
                 "PyTorch's own format; in Python, import torch",
@@ -188,6 +188,8 @@ mod tests {
             ("a checkpoint of TensorFlow; in Python", b"model_checkpoint_path: \"m\"".to_vec()),
             ("an array of NumPy; in Python, import numpy", b"\x93NUMPY\x01\x00\x76\x00".to_vec()),
             ("an archive of NumPy; in Python, import numpy", zip(b"fc1.weight.npy\x93NUMPY")),
+            ("a ZIP archive", zip(b"weights.txt")),
+            ("compressed: `gzip -d", b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec()),
             ("a pointer of Git LFS", b"version https://git-lfs.github.com/spec/v1".to_vec()),
             ("a web page", b"\n<!DOCTYPE html>".to_vec()),
         ];

@@ -5,14 +5,15 @@
 //! CRC-32 of the whole file, computed with eight zeros in its place: it finds every flip of up to 32 neighbouring bits,
 //! also in the header.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use autograd::Params;
-use ndarray::ArrayView2;
-use safetensors::tensor::{Dtype, TensorView};
+use ndarray::{CowArray, IxDyn};
+use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensors, serialize};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -49,8 +50,8 @@ pub(super) fn write(path: &Path, header: &impl Serialize, parts: &[(&str, &Param
 fn encode(header: &impl Serialize, parts: &[(&str, &Params)]) -> Vec<u8> {
     let header = format!("{CHECKSUM}{NO_CHECKSUM}\n{}", to_toml(header));
     let matrices = parts.iter().flat_map(|(prefix, params)| params.iter().map(move |m| (prefix, m)));
-    let tensors = matrices.map(|(prefix, (name, x))| (format!("{prefix}{name}"), x.shape().to_vec(), bytes(x)));
-    let mut file = file_of(header, tensors.collect());
+    let tensors = matrices.map(|(prefix, (name, x))| (format!("{prefix}{name}"), Tensor::of(x.into_dyn())));
+    let mut file = file_of(header, tensors);
     let checksum = format!("{:08x}", crc32fast::hash(&file));
     let at = place_of_checksum(&file).expect("it was just written");
     file[at..at + checksum.len()].copy_from_slice(checksum.as_bytes());
@@ -62,17 +63,38 @@ pub(super) fn to_toml(header: &impl Serialize) -> String {
     toml::to_string(header).expect("a checked configuration has a TOML form")
 }
 
-/// The numbers of a matrix, row by row.
-pub(super) fn bytes(x: ArrayView2<f32>) -> Vec<u8> {
-    x.iter().flat_map(|x| x.to_le_bytes()).collect()
+/// Numbers on their way into a file. Their bytes are there for one tensor at a time.
+pub(super) struct Tensor<'p>(CowArray<'p, f32, IxDyn>);
+
+impl<'p> Tensor<'p> {
+    pub(super) fn of(numbers: impl Into<CowArray<'p, f32, IxDyn>>) -> Tensor<'p> {
+        Tensor(numbers.into())
+    }
 }
 
-/// A safetensors file with this text in its metadata entry, and these tensors: name, shape and bytes.
-pub(super) fn file_of(header: String, tensors: Vec<(String, Vec<usize>, Vec<u8>)>) -> Vec<u8> {
-    let views = tensors.iter().map(|(name, shape, bytes)| {
-        (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("four bytes for each number"))
-    });
-    serialize(views, Some(HashMap::from([(METADATA.to_string(), header)]))).expect("names and shapes have a JSON form")
+impl View for Tensor<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    /// Row after row.
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.0.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into()
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.0.len()
+    }
+}
+
+/// A safetensors file with this text in its metadata entry, and these tensors by name.
+pub(super) fn file_of<'p>(header: String, tensors: impl Iterator<Item = (String, Tensor<'p>)>) -> Vec<u8> {
+    let metadata = HashMap::from([(METADATA.to_string(), header)]);
+    serialize(tensors, Some(metadata)).expect("names and shapes have a JSON form")
 }
 
 /// Reads a safetensors file, whoever wrote it, after a look at its length and at what its beginning promises.

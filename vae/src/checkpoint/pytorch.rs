@@ -17,7 +17,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::Model;
-use super::format::{self, FORMAT};
+use super::format::{self, FORMAT, Tensor};
 use crate::config::Config;
 use crate::distributions::{Family, Likelihood};
 use crate::error::{Error, Result};
@@ -64,12 +64,11 @@ fn has_a_number_for_each_pixel(family: Family) -> bool {
 /// What PyTorch's example would compute otherwise than this model, if anything: the file says it, and whoever reads it has to do
 /// it.
 pub fn difference(config: &Config) -> Option<String> {
-    let Config { activation, likelihood, .. } = *config;
-    let activation = (activation != Activation::Relu).then(|| format!("{activation} where PyTorch's example has relu"));
-    let family = likelihood.filter(|&family| family != Family::Bernoulli);
-    let family = family.map(|family| format!("{family} pixels where PyTorch's example has bernoulli ones"));
-    let found: Vec<String> = [activation, family].into_iter().flatten().collect();
-    (!found.is_empty()).then(|| format!("this model has {}: the file's metadata say so", found.join(", and ")))
+    let (activation, family) = (config.activation, config.family());
+    let activation = (activation != Activation::Relu).then(|| format!("{activation} where it has relu"));
+    let pixels = (family != Family::Bernoulli).then(|| format!("{family} pixels where it has bernoulli ones"));
+    let found = [activation, pixels].into_iter().flatten().collect::<Vec<_>>().join(", and ");
+    (!found.is_empty()).then(|| format!("unlike PyTorch's example this model has {found}: the file says so"))
 }
 
 /// Writes the weights as PyTorch's example names them.
@@ -77,21 +76,19 @@ pub fn difference(config: &Config) -> Option<String> {
 /// # Errors
 /// If the layers are not those of that example – one hidden layer, an output for each pixel – or the file cannot be written.
 pub fn export(model: &Model, path: &Path) -> Result<()> {
-    let Config { hidden, likelihood, .. } = &model.config;
-    let family = likelihood.unwrap_or(Family::Bernoulli);
+    let (hidden, family) = (&model.config.hidden, model.config.family());
     if hidden.len() != 1 || !has_a_number_for_each_pixel(family) {
         let problem =
             format!("has one hidden layer and one output for each pixel, found {} and {family}", hidden.len());
         return Err(Error::Usage(format!("--to pytorch: expected a model as PyTorch's example, which {problem}")));
     }
     let order = colours_first(model.size);
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = vec![];
-    for (name, layer) in layers(&model.vae) {
+    let tensors = layers(&model.vae).into_iter().flat_map(|(name, layer)| {
         let [weight, bias] = [layer.weight, layer.bias].map(|param| model.params.view(param));
         let [weight, bias] = reorder(name, [weight, bias], &order);
-        tensors.push((format!("{name}.weight"), vec![weight.ncols(), weight.nrows()], format::bytes(weight.t())));
-        tensors.push((format!("{name}.bias"), vec![bias.len()], format::bytes(bias.view())));
-    }
+        let (weight, bias) = (weight.reversed_axes().into_dyn(), bias.remove_axis(Axis(0)).into_dyn());
+        [(format!("{name}.weight"), Tensor::of(weight)), (format!("{name}.bias"), Tensor::of(bias))]
+    });
     let log_var = match model.vae.likelihood {
         Likelihood::Gaussian { log_var } => Some(model.params.view(log_var)[[0, 0]]),
         _ => None,
@@ -148,7 +145,7 @@ pub fn parse(path: &Path, file: &[u8], told: &Told) -> Result<Model> {
     // Pictures of any size become what the model knows, whenever it learns on.
     let config = Config { image_size: Some((size.height, size.width)), channels: Some(size.channels), ..config };
     config.check().map_err(|e| wrong(e.to_string()))?;
-    let family = config.likelihood.unwrap_or(Family::Bernoulli);
+    let family = config.family();
     let variance_is_known = log_var.map(f32::is_finite) == (family == Family::Gaussian).then_some(true);
     if !has_a_number_for_each_pixel(family) || !variance_is_known {
         return Err(wrong(format!("{family} pixels need more than the layers of PyTorch's example")));
@@ -184,7 +181,7 @@ impl Told {
     /// What a file says of itself, if it is also what was told.
     fn again(&self, path: &Path, description: Description) -> Result<Description> {
         let Description { size, config, .. } = &description;
-        let family = config.likelihood.unwrap_or(Family::Bernoulli);
+        let family = config.family();
         let differs = |name: &str, told: Option<String>, says: String| match told {
             Some(told) if told != says => {
                 Err(Error::Usage(format!("--{name}: expected {says}, as {} says, found {told}", path.display())))
@@ -240,6 +237,8 @@ impl<'f> Tensors<'f> {
         let mut unread: BTreeMap<String, (String, TensorView)> = BTreeMap::new();
         let mut tensors = format::tensors(path, file)?.tensors();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        // A counter, as that of the averaged models in `torch.optim.swa_utils`, is no weight.
+        tensors.retain(|(_, tensor)| !tensor.shape().is_empty());
         for (name, tensor) in tensors {
             // The layer and the part of it: `fc1.weight` of `_orig_mod.module.fc1.weight`.
             let inner = name.rmatch_indices('.').nth(1).map_or(&name[..], |(dot, _)| &name[dot + 1..]).to_string();
@@ -315,6 +314,7 @@ mod tests {
     use super::*;
     use crate::evaluate::evaluate;
     use datasets::{Images, Pixels};
+    use ndarray::ArrayD;
     use safetensors::{SafeTensors, serialize};
     use std::fs;
 
@@ -375,7 +375,9 @@ mod tests {
                     let config =
                         Config { hidden: vec![5], latent: 2, activation, likelihood, seed: 7, ..Config::default() };
                     let mut model = Model::new(config, size);
-                    model.params.flat.iter_mut().enumerate().for_each(|(i, x)| *x += 0.001 * i as f32);
+                    for param in model.params.layout.clone().params() {
+                        model.params.view_mut(param).iter_mut().zip(1..).for_each(|(x, i)| *x += 0.001 * i as f32);
+                    }
                     let file = exported(&model);
                     assert_eq!(exported(&model), file);
                     let back = parsed(&file, Told::default()).unwrap();
@@ -473,8 +475,8 @@ mod tests {
     fn a_description_that_is_not_of_these_tensors_is_refused() {
         let file = |description: Description| {
             let tensors = list(&exported(&model())).into_iter();
-            let tensors = tensors.map(|(n, shape, x)| (n, shape, x.iter().flat_map(|x| x.to_le_bytes()).collect()));
-            format::file_of(format::to_toml(&description), tensors.collect())
+            let tensors = tensors.map(|(n, shape, x)| (n, Tensor::of(ArrayD::from_shape_vec(shape, x).unwrap())));
+            format::file_of(format::to_toml(&description), tensors)
         };
         let good = || Description { format: FORMAT, log_var: None, size: Size::grey(3, 3), config: model().config };
         let problem = |description| parsed(&file(description), Told::default()).unwrap_err();
@@ -505,6 +507,11 @@ mod tests {
             }
         });
         assert_eq!(parsed(&parts, Told::default()).unwrap().params.flat[..], expected.params.flat[..]);
+        let averaged = changed(|list| {
+            list.iter_mut().for_each(|t| t.0.insert_str(0, "module."));
+            list.push(("n_averaged".into(), vec![], vec![3.0]));
+        });
+        assert_eq!(parsed(&averaged, Told::default()).unwrap().params.flat[..], expected.params.flat[..]);
         let twice = changed(|list| {
             let copy: Vec<Named> =
                 list.iter().map(|(n, shape, x)| (format!("ema.{n}"), shape.clone(), x.clone())).collect();
@@ -529,7 +536,8 @@ mod tests {
             assert_eq!(parsed(&file, Told::default()).unwrap().params.flat[..], expected.params.flat[..]);
         }
         let halves = written(&list, Dtype::F16, |_| 0x3555u16.to_le_bytes().to_vec());
-        assert!(parsed(&halves, Told::default()).unwrap().params.flat.iter().all(|&x| x == 0.333_251_95));
+        let params = parsed(&halves, Told::default()).unwrap().params;
+        assert!(params.iter().all(|(_, x)| x.iter().all(|&x| x == 0.333_251_95)));
         let whole = written(&list, Dtype::I16, |_| vec![0, 0]);
         let problem = "x: tensor `fc1.weight`: expected F32, F64, F16 or BF16, found I16";
         assert_eq!(parsed(&whole, Told::default()).unwrap_err(), problem);
@@ -590,8 +598,8 @@ mod tests {
         assert!(problem.ends_with("found 1 and categorical:4"), "{problem}");
         assert_eq!(difference(&Config { likelihood: Some(Family::Bernoulli), ..Config::default() }), None);
         let other = Config { activation: Activation::Tanh, likelihood: Some(Family::Gaussian), ..Config::default() };
-        let expected = "this model has tanh where PyTorch's example has relu, and gaussian pixels where PyTorch's example \
-                        has bernoulli ones: the file's metadata say so";
+        let expected = "unlike PyTorch's example this model has tanh where it has relu, and gaussian pixels where it has \
+                        bernoulli ones: the file says so";
         assert_eq!(difference(&other).unwrap(), expected);
     }
 }

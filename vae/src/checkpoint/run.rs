@@ -102,7 +102,11 @@ impl Checkpoint {
             return Err(Error::file(path, format!("a second moment is {negative}, and cannot be negative")));
         }
         let Progress { epoch, step, batch, seconds, .. } = progress;
-        if i32::try_from(step).is_err() || epoch > step || batch as u64 > step || seconds.is_nan() {
+        if i32::try_from(step).is_err()
+            || epoch > step
+            || batch as u64 > step
+            || !(0.0..f64::INFINITY).contains(&seconds)
+        {
             let problem =
                 format!("cannot be: {epoch} epochs and {batch} batches after {step} steps, {seconds} seconds");
             return Err(Error::file(path, problem));

@@ -91,8 +91,7 @@ impl Import {
         model.save(&folder.file("model.safetensors"))?;
         folder.write("config.toml", model.config.to_toml().as_bytes())?;
         let (size, config) = (model.size, &model.config);
-        let (architecture, family) =
-            (config.architecture(size.count()), config.likelihood.unwrap_or(Family::Bernoulli));
+        let (architecture, family) = (config.architecture(size.count()), config.family());
         say(&format!("model   {architecture}, {}, of images of {size}, {family} pixels", config.activation));
         say(&format!("wrote {}", folder.0.display()));
         Ok(())

@@ -28,7 +28,7 @@ const LOCK: &str = ".lock";
 const SHOWN: usize = 5;
 
 /// Where a run begins: what a kill may leave before there is a run.
-const BEFORE_A_RUN: [&str; 2] = [LOCK, ".config.toml.part"];
+const BEFORE_A_RUN: [&str; 4] = [LOCK, ".config.toml.part", "origin.json", ".origin.json.part"];
 
 impl RunFolder {
     /// Makes a new one: `out` if given, which must not exist or be empty, else `runs/vae-1`, or the next that is free.
@@ -130,22 +130,22 @@ impl RunFolder {
         Model::load(&path)
     }
 
-    /// The data the model was trained on; where they lie now, if they have been moved.
-    pub(crate) fn data(&self, model: &Model, moved: Option<&Path>) -> Result<Dataset> {
+    /// The images that the model is tested on in its run.
+    fn test_images(&self, model: &Model) -> Result<Images> {
         let of_run = self.file("config.toml");
         let config = if of_run.exists() { Config::read(&of_run)? } else { model.config.clone() };
-        let path = moved.or(config.data.as_deref());
+        let path = config.data.as_deref();
         // The built-in MNIST is as it is, whatever the model knows.
         let options = path.map_or(Options::default(), |_| config.data_options());
-        let data = load_data(path, &options)?;
-        expect_size(model, path, data.test.size())?;
-        Ok(data)
+        let test = load_data(path, &options)?.test;
+        expect_size(model, path, test.size())?;
+        Ok(test)
     }
 
     /// The images to show to a model: the test images of its run, or others.
     pub(crate) fn images(&self, model: &Model, others: &Others) -> Result<Images> {
         let mut paths = others.data.iter().chain(&others.more);
-        let Some(first) = paths.next() else { return Ok(self.data(model, None)?.test) };
+        let Some(first) = paths.next() else { return self.test_images(model) };
         // Pictures become what the model knows; data that cannot be changed must be it already.
         let Size { height, width, channels } = model.size;
         let options = Options { image_size: Some((height, width)), channels: Some(channels), key: others.key.clone() };

@@ -7,6 +7,7 @@ use datasets::{Images, Pixels};
 use serde::Serialize;
 use vae::checkpoint::Model;
 use vae::config::Config;
+use vae::files::write_whole;
 use vae::objective::Estimator;
 use vae::report::plots::{Curve, curves_svg};
 use vae::train::Trainer;
@@ -14,7 +15,7 @@ use vae::variance::{OfEstimator, Scatter, fixed_images, scatter};
 use vae::{Error, Result};
 
 use super::folder::RunFolder;
-use super::output::{say, say_json};
+use super::output::{print, result_json, say};
 use super::signals::Stop;
 use super::train::load;
 
@@ -92,7 +93,8 @@ impl Variance {
     }
 
     fn study(&self, folder: &RunFolder, stop: &Stop, mut trainer: Trainer, images: &Images) -> Result<()> {
-        let mut lines = vec![];
+        let path = folder.file("variance.jsonl");
+        let (mut lines, mut json) = (vec![], String::new());
         if !self.json {
             say(&format!(
                 "the gradient of {} images, {} draws: its variance, summed over the parameters (nats²), and\n\
@@ -108,15 +110,16 @@ impl Variance {
                 self.stop_if_asked(stop)?;
                 let scatter = scatter(&trainer.model, images, estimator, k, self.draws.into());
                 let line = Line { epoch: trainer.progress().epoch, estimator: estimator.to_string(), k, scatter };
+                let written = result_json(&line, &path)?;
                 if self.json {
-                    say_json(&line)
+                    print(&written)
                 } else {
                     say(&line.row())
                 }
+                json += &(written + "\n");
                 lines.push(line);
             }
-            let json = lines.iter().map(|line| serde_json::to_string(line).expect("plain numbers") + "\n");
-            folder.write("variance.jsonl", json.collect::<String>().as_bytes())?;
+            write_whole(&path, json.as_bytes())?;
             folder.write("variance.svg", plot(&lines).as_bytes())?;
             if trainer.progress().epoch == trainer.model.config.epochs {
                 break;
@@ -148,7 +151,8 @@ impl Line {
 
     /// A line of the table.
     fn row(&self) -> String {
-        let scatter = |s: Scatter| format!("{:>10.3e}   {:>12.2}", s.variance, s.signal_to_noise);
+        let ratio = |ratio: Option<f64>| ratio.map_or("no noise".into(), |ratio| format!("{ratio:.2}"));
+        let scatter = |s: Scatter| format!("{:>10.3e}   {:>12}", s.variance, ratio(s.signal_to_noise));
         let [encoder, decoder] = [self.scatter.encoder, self.scatter.decoder].map(scatter);
         format!("{:>5}   {:<14} {encoder}   {decoder}", self.epoch, self.name())
     }
@@ -162,17 +166,17 @@ fn plot(lines: &[Line]) -> String {
             names.push(line.name());
         }
     }
-    let curves = |of: fn(&OfEstimator) -> f64| -> Vec<Curve> {
+    let curves = |of: fn(&OfEstimator) -> Option<f64>| -> Vec<Curve> {
         let points = |name: &String| {
             let lines = lines.iter().filter(|line| line.name() == *name);
-            lines.map(|line| (line.epoch as f64, of(&line.scatter))).collect()
+            lines.filter_map(|line| Some((line.epoch as f64, of(&line.scatter)?.log10()))).collect()
         };
         names.iter().map(|name| Curve { name, points: points(name) }).collect()
     };
     let panels = [
-        ("encoder: variance", curves(|s| s.encoder.variance.log10())),
-        ("decoder: variance", curves(|s| s.decoder.variance.log10())),
-        ("encoder: signal/noise", curves(|s| s.encoder.signal_to_noise.log10())),
+        ("encoder: variance", curves(|s| Some(s.encoder.variance))),
+        ("decoder: variance", curves(|s| Some(s.decoder.variance))),
+        ("encoder: signal/noise", curves(|s| s.encoder.signal_to_noise)),
     ];
     curves_svg("The gradient's noise", "epoch", "logarithm to base 10", &panels)
 }

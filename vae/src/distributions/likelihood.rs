@@ -43,7 +43,8 @@ pub enum Family {
 }
 
 /// What `−log p(x | z)` is of the data that a model learns from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Meaning {
     /// A probability: at least 0, and comparable between all families that give one of the same data.
     Probability,
@@ -52,6 +53,21 @@ pub enum Meaning {
     Density,
     /// A loss that is no likelihood of the data.
     CrossEntropy,
+}
+
+impl Meaning {
+    /// The bits of a probability that so many nats are, both per number of an image. A density of 8-bit data is first made the
+    /// probability of a level, over which it is taken to be even: a length of 1/255, so `log₂ 255` bits more. `None` where there
+    /// is no such probability: of a cross-entropy, and of a density so high that a level would be more than certain.
+    pub fn bits(self, nats: f64) -> Option<f64> {
+        let bits = nats / std::f64::consts::LN_2;
+        let bits = match self {
+            Meaning::Probability => bits,
+            Meaning::Density => bits + COUNTS.log2(),
+            Meaning::CrossEntropy => return None,
+        };
+        (bits >= 0.0).then_some(bits)
+    }
 }
 
 /// Counts per unit of `x`, of numbers that are counted: an 8-bit level is as many counts.
@@ -97,6 +113,16 @@ impl Family {
             }
             (_, false) => Ok(Meaning::Density),
             (_, true) => Err("its density has no bound"),
+        }
+    }
+
+    /// Of what, in a number of an image, its probability is: that of pixels that are all black or white, or of grey ones.
+    pub fn outcome(self, black_and_white: bool) -> String {
+        match self {
+            _ if black_and_white => "black or white".into(),
+            Family::Categorical { levels } if levels < 256 => format!("one of {levels} levels"),
+            Family::Multinomial => "its 8-bit level, where the sum of all is known".into(),
+            _ => "its 8-bit level".into(),
         }
     }
 
@@ -236,6 +262,15 @@ impl Likelihood {
                 let draws = counts.to_vec();
                 Multinomial::sample(l, &draws, randomness) / COUNTS as f32
             }
+        }
+    }
+
+    /// Takes out of a gradient what training does not follow, but sets to its [`optimum`](Likelihood::optimum): it is no part
+    /// of the step, and so none of the gradient's norm or noise.
+    pub fn keep_what_is_followed(&self, grads: &mut Grads) {
+        if let Likelihood::Gaussian { log_var } = *self {
+            let range = grads.layout.range(log_var);
+            grads.flat[range].fill(0.0);
         }
     }
 
@@ -439,6 +474,16 @@ mod tests {
             assert_eq!(shown.ncols(), 3);
             assert!(shown.iter().all(|x| (-1e-3..=1.001).contains(x)), "{family}: {shown}");
         }
+    }
+
+    #[test]
+    fn bits_are_those_of_a_probability_and_never_negative() {
+        let nats = 3.0 * std::f64::consts::LN_2;
+        assert_eq!([Meaning::Probability, Meaning::CrossEntropy].map(|m| m.bits(nats)), [Some(3.0), None]);
+        // A density of 1 everywhere makes each of 255 levels equally probable.
+        assert_eq!(Meaning::Density.bits(0.0), Some(255f64.log2()));
+        assert!(Meaning::Density.bits(-5.0).is_some_and(|bits| bits > 0.0));
+        assert_eq!(Meaning::Density.bits(-6.0), None);
     }
 
     #[test]

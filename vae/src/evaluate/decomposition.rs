@@ -107,7 +107,8 @@ pub fn nats_per_number(model: &Model, images: &Images) -> Option<Array1<f64>> {
     let mut noise = Array2::zeros((images.len(), latent));
     fill_normal(&mut Purpose::EvaluationNoise.generator(config.seed, 0), noise.view_mut());
     let mut sums = Array1::zeros(count);
-    let rows = vae.images_per_pass(params);
+    // The terms of each number by itself are a dozen matrices as large as its outputs, where a pass has two.
+    let rows = vae.images_per_pass(params).div_ceil(8);
     let seen = generate::batches(model, images, images.len(), rows);
     for (some, some_noise) in seen.zip(noise.axis_chunks_iter(Axis(0), rows)) {
         let r = Recorder::new(params);

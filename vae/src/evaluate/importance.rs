@@ -34,8 +34,9 @@ pub struct Estimate {
     pub negative_log_p: f64,
     /// Its standard error: of the mean over images, as a sample of all there might be.
     pub negative_log_p_se: f64,
-    /// The same in bits per number of an image.
-    pub bits_per_dimension: f64,
+    /// The same in bits per number of an image, where they are those of a probability ([`Meaning::bits`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bits_per_dimension: Option<f64>,
     /// The mean over the images of how many equal weights would say as much. Where it is a few, so few samples carry the
     /// estimate, and more would change it.
     pub effective_samples: f64,
@@ -74,10 +75,11 @@ pub fn log_likelihood(model: &Model, images: &Images, k: usize, progress: impl F
     let variance = mean_of(&|w| (w.all.log_mean() + negative_log_p).powi(2)) * n / (n - 1.0).max(1.0);
     let on_the_way = ON_THE_WAY.iter().enumerate().filter(|&(_, &size)| size < k);
     let bounds = on_the_way.map(|(i, &size)| (size, -mean_of(&|w| w.groups[i].mean())));
+    let meaning = model.config.meaning(images).ok();
     Estimate {
         negative_log_p,
         negative_log_p_se: (variance / n).sqrt(),
-        bits_per_dimension: negative_log_p / (model.size.count() as f64 * std::f64::consts::LN_2),
+        bits_per_dimension: meaning.and_then(|meaning| meaning.bits(negative_log_p / model.size.count() as f64)),
         effective_samples: mean_of(&|w| w.all.effective_samples()),
         bounds: bounds.chain([(k, negative_log_p)]).collect(),
     }
@@ -157,8 +159,9 @@ impl Weights {
 }
 
 /// `log 1/n Σ exp xᵢ` of numbers that come one by one.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct LogMean {
+    /// The largest so far: −∞ before the first.
     max: f64,
     /// `Σ exp(xᵢ − max)`
     sum: f64,
@@ -167,13 +170,19 @@ pub(super) struct LogMean {
     n: usize,
 }
 
+impl Default for LogMean {
+    fn default() -> LogMean {
+        LogMean { max: f64::NEG_INFINITY, sum: 0.0, squares: 0.0, n: 0 }
+    }
+}
+
 impl LogMean {
     pub(super) fn add(&mut self, x: f64) {
-        if self.n == 0 || x > self.max {
+        if x > self.max {
             let shrink = (self.max - x).exp();
             (self.sum, self.squares) = (self.sum * shrink + 1.0, self.squares * shrink * shrink + 1.0);
             self.max = x;
-        } else {
+        } else if x != f64::NEG_INFINITY {
             let w = (x - self.max).exp();
             (self.sum, self.squares) = (self.sum + w, self.squares + w * w);
         }
@@ -230,14 +239,41 @@ mod tests {
     #[test]
     fn weights_that_come_one_by_one_have_the_logarithm_of_their_mean() {
         let xs = [-700.0f64, -900.0, -690.0, -695.5, -2000.0];
-        let mut log_mean = LogMean::default();
-        xs.iter().for_each(|&x| log_mean.add(x));
-        let expected = -690.0 + (xs.iter().map(|x| (x + 690.0).exp()).sum::<f64>() / 5.0).ln();
-        assert!((log_mean.log_mean() - expected).abs() < 1e-12);
         let mut groups = Groups::default();
         xs.iter().for_each(|&x| groups.add(x, 2));
         let pair = |a: f64, b: f64| ((a + 800.0).exp() / 2.0 + (b + 800.0).exp() / 2.0).ln() - 800.0;
         assert!((groups.mean() - (pair(xs[0], xs[1]) + pair(xs[2], xs[3])) / 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_logarithm_of_a_mean_is_as_precise_wherever_the_numbers_lie_and_in_whatever_order() {
+        let near = [0.0f64, -200.0, 10.0, 4.5, -1300.0];
+        for far in [0.0, 700.0, 1e5, -700.0, -1e5] {
+            for first in 0..near.len() {
+                let mut log_mean = LogMean::default();
+                (0..near.len()).for_each(|i| log_mean.add(far + near[(first + i) % near.len()]));
+                let sum = |power: f64| near.iter().map(|x| (power * x).exp()).sum::<f64>();
+                let expected = far + (sum(1.0) / near.len() as f64).ln();
+                assert!((log_mean.log_mean() - expected).abs() < 1e-9, "{far}: {}", log_mean.log_mean());
+                let effective = sum(1.0).powi(2) / sum(2.0);
+                assert!((log_mean.effective_samples() / effective - 1.0).abs() < 1e-9, "{far}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_weight_of_zero_counts_as_one_and_none_but_such_have_a_mean_of_zero() {
+        let log_mean = |xs: &[f64]| {
+            let mut log_mean = LogMean::default();
+            xs.iter().for_each(|&x| log_mean.add(x));
+            log_mean.log_mean()
+        };
+        let zero = f64::NEG_INFINITY;
+        for weights in [[zero, 3.0], [3.0, zero]] {
+            assert!((log_mean(&weights) - (3.0 - 2f64.ln())).abs() < 1e-12);
+        }
+        assert_eq!(log_mean(&[zero, zero]), zero);
+        assert!(log_mean(&[1.0, f64::NAN, 2.0]).is_nan());
     }
 
     #[test]
@@ -265,7 +301,7 @@ mod tests {
         assert!(bounds.is_sorted_by(|a, b| a > b), "{bounds:?}");
         assert_eq!(estimate.negative_log_p, bounds[3]);
         let bits = estimate.negative_log_p / (9.0 * 2f64.ln());
-        assert!((estimate.bits_per_dimension - bits).abs() < 1e-12);
+        assert!((estimate.bits_per_dimension.unwrap() - bits).abs() < 1e-12);
     }
 
     #[test]

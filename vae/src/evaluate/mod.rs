@@ -101,8 +101,13 @@ impl Dimension {
 
 #[cfg(test)]
 mod tests {
+    use super::annealed::{Effort, anneal};
+    use super::decomposition::decompose;
+    use super::gap::gap;
+    use super::importance::log_likelihood;
     use super::*;
     use crate::config::Config;
+    use crate::distributions::{Family, Likelihood};
     use datasets::{Pixels, Size};
 
     fn images(n: usize) -> Images {
@@ -111,6 +116,58 @@ mod tests {
 
     fn model(binarize: Pixels) -> Model {
         Model::new(Config { hidden: vec![8], latent: 3, binarize, ..Config::default() }, Size::grey(3, 3))
+    }
+
+    /// A model that is all but certain of other images, grey or coloured: `exp` of its log-weights is 0, also as `f64`.
+    fn mistaken(family: Family, size: Size) -> Model {
+        let config = Config { hidden: vec![4], latent: 2, likelihood: Some(family), ..Config::default() };
+        let mut model = Model::new(config, size);
+        let scales = (family.outputs(size.count()) == 2 * size.count()).then_some(size.count());
+        for (i, bias) in model.params.view_mut(model.vae.logits.bias).iter_mut().enumerate() {
+            *bias = match scales {
+                Some(first) if i >= first => -30.0,
+                _ if i % 2 == 0 => 300.0,
+                _ => -300.0,
+            };
+        }
+        if let Likelihood::Gaussian { log_var } = model.vae.likelihood {
+            model.params.view_mut(log_var).fill(-12.0);
+        }
+        model
+    }
+
+    fn assert_finite(family: Family, result: &impl Serialize) {
+        let json = serde_json::to_string(result).unwrap();
+        assert!(!json.contains("null"), "{family}: {json}");
+    }
+
+    #[test]
+    fn every_evaluation_has_a_finite_result_under_every_likelihood_also_of_images_that_are_far_from_likely() {
+        for size in [Size::grey(2, 3), Size { height: 2, width: 2, channels: 3 }] {
+            let images =
+                Images::new((0..3 * size.count()).map(|k| (60 + k * 37 % 130) as u8).collect(), size, vec![0; 3]);
+            let images = images.unwrap();
+            for family in Family::ALL.map(Family::small) {
+                let family =
+                    if family.name() == "gaussian-fixed" { Family::GaussianFixed { std: 0.01 } } else { family };
+                let model = mistaken(family, size);
+                let evaluation = evaluate(&model, &images);
+                assert!(evaluation.losses.loss > 800.0, "{family}: {evaluation:?}");
+                assert_finite(family, &evaluation);
+                assert_finite(family, &decompose(&model, &images, evaluation.losses.kl));
+                let estimate = log_likelihood(&model, &images, 10, || {});
+                assert_finite(family, &estimate);
+                // Of the same samples, larger groups have larger bounds.
+                let [l1, l5, l10] = [1, 5, 10].map(|k| estimate.bounds[&k]);
+                assert!(l1 >= l5 && l5 >= l10 && l10 == estimate.negative_log_p, "{family}: {estimate:?}");
+                assert!(
+                    estimate.effective_samples >= 1.0 && estimate.effective_samples <= 10.0,
+                    "{family}: {estimate:?}"
+                );
+                assert_finite(family, &anneal(&model, &images, Effort { steps: 3, chains: 2, images: 2 }, |_| {}));
+                assert_finite(family, &gap(&model, &images, 2, 5, || {}));
+            }
+        }
     }
 
     #[test]

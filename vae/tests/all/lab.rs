@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Output;
 
-use crate::common::{content, fails, folder, json_lines, metrics, names, succeeds};
+use crate::common::{content, fails, folder, json_lines, metrics, names, succeeds, text, vae};
 
 const SMALL: [&str; 10] = ["--data", "data", "--epochs", "2", "--hidden", "8", "--latent", "2", "--batch", "4"];
 
@@ -59,6 +60,8 @@ fn settings_that_cannot_be_are_refused_by_name() {
     assert!(refused(&["--adam-betas", "0.9,1.5"]).contains("--adam-betas: expected numbers from 0 to less than 1"));
     assert!(refused(&["--clip", "-1"]).contains("--clip: expected a positive number, found -1"));
     assert!(refused(&["--free-bits", "1", "--objective", "iwae"]).contains("--free-bits: expected --objective elbo"));
+    let density = ["--likelihood", "gaussian", "--binarize", "threshold"];
+    assert!(refused(&density).contains("--likelihood gaussian: expected grey levels, found --binarize threshold"));
     let bias = ["--init-bias", "--likelihood", "categorical:4"];
     assert!(refused(&bias).contains("--init-bias: expected a likelihood whose outputs are the logits of means"));
 }
@@ -146,6 +149,53 @@ fn a_protocol_is_run_once_and_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_row_is_done_anew_where_its_settings_its_data_or_the_program_have_changed_and_the_earlier_run_is_kept() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("small.toml"), PROTOCOL).unwrap();
+    let reproduce = |more: &[&str]| {
+        let output =
+            vae(folder.path(), &[&["reproduce", "small.toml", "--rows", "untrained", "--out", "r"], more].concat());
+        let Output { status, stderr, .. } = { output }.output().unwrap();
+        assert!(status.success(), "{}", text(&stderr));
+        text(&stderr)
+    };
+    let outcome = || fs::read_to_string(path("r/small/untrained/outcome.json")).unwrap();
+    assert_eq!(reproduce(&[]), "");
+    let mut before = outcome();
+    let mut kept = 0;
+    let mut is_done_anew = |why: &str, more: &[&str]| {
+        kept += 1;
+        let said = reproduce(more);
+        let expected = format!("vae: r/small/untrained: done anew: {why}");
+        assert!(said.starts_with(&expected) && said.lines().count() == 1, "{said}");
+        assert!(said.ends_with(&format!("; the earlier run is now r/small/untrained.{kept}\n")), "{said}");
+        assert_eq!(fs::read_to_string(path(&format!("r/small/untrained.{kept}/outcome.json"))).unwrap(), before);
+        before = outcome();
+        assert_eq!(reproduce(more), "", "it is done once");
+        assert_eq!(outcome(), before);
+    };
+
+    fs::write(path("small.toml"), PROTOCOL.replace("lr = 1e-9", "lr = 1e-8")).unwrap();
+    is_done_anew("lr was 1e-9 and is 1e-8", &[]);
+    is_done_anew("it had 2 epochs", &["--epochs", "1"]);
+
+    let images = path("data/t10k-images-idx3-ubyte");
+    let mut changed = fs::read(&images).unwrap();
+    *changed.last_mut().unwrap() ^= 1;
+    fs::write(&images, changed).unwrap();
+    is_done_anew("the data have changed", &["--epochs", "1"]);
+
+    let origin = path("r/small/untrained/origin.json");
+    let by_another = fs::read_to_string(&origin).unwrap().replace("\"program\":\"", "\"program\":\"0.");
+    fs::write(&origin, by_another).unwrap();
+    is_done_anew("it was made by program 0.0.", &["--epochs", "1"]);
+
+    fs::remove_file(&origin).unwrap();
+    is_done_anew("nothing tells what it was made from", &["--epochs", "1"]);
+}
+
+#[test]
 fn what_is_missed_or_has_no_data_is_said() {
     let folder = folder();
     fs::write(folder.path().join("hard.toml"), PROTOCOL.replace("1000.0", "1.0")).unwrap();
@@ -153,9 +203,9 @@ fn what_is_missed_or_has_no_data_is_said() {
     assert!(problem.contains("1 of what is required was missed"), "{problem}");
 
     let cache = folder.path().join("no cache");
-    let mut command = crate::common::vae(folder.path(), &["reproduce", "static", "--out", "s"]);
+    let mut command = vae(folder.path(), &["reproduce", "static", "--out", "s"]);
     let output = command.env("VAE_DATA", cache).output().unwrap();
-    let printed = crate::common::text(&output.stdout);
+    let printed = text(&output.stdout);
     assert!(output.status.success() && printed.contains("VAE: skipped, no data: `vae data fetch"), "{printed}");
 
     assert!(fails(2, folder.path(), &["reproduce", "burdda"]).contains("expected one of default, bias"));

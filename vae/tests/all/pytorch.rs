@@ -10,8 +10,9 @@ use autograd::{Precision, Slot};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use tempfile::tempdir;
-use vae::checkpoint::Model;
+use vae::checkpoint::{Checkpoint, Model, Progress};
 use vae::objective::Objective;
+use vae::optim::Adam;
 use vae::train::Step;
 
 use crate::common::{content, fails, json_lines, succeeds, text, vae};
@@ -118,7 +119,7 @@ fn an_exported_model_comes_back_with_all_that_pytorchs_example_has_not() {
     succeeds(folder.path(), &[&train[..], &["--activation", "tanh", "--seed", "7", "--out", "run"]].concat());
     let evaluated = |run: &str| succeeds(folder.path(), &["eval", run, "--data", "data", "--json"]);
     let exported = vae(folder.path(), &["export", "run", "--to", "pytorch", "w.safetensors"]).output().unwrap();
-    let note = "vae: this model has tanh where PyTorch's example has relu: the file's metadata say so\n";
+    let note = "vae: unlike PyTorch's example this model has tanh where it has relu: the file says so\n";
     assert_eq!((exported.status.code(), &text(&exported.stderr)[..]), (Some(0), note));
     let said = succeeds(folder.path(), &["import", "w.safetensors", "--out", "back"]);
     assert!(said.starts_with("model   30–8–2–8–30, tanh, of images of 6 × 5, bernoulli pixels\n"), "{said}");
@@ -140,14 +141,18 @@ fn an_imported_model_takes_images_of_its_size_only_and_refuses_others_before_any
     assert!(problem.contains("data: expected images of 28 × 28, found 6 × 5"), "{problem}");
     let problem = fails(2, folder.path(), &[&resume[..], &["--image-size", "6x5"]].concat());
     assert_eq!(problem, "vae: --image-size: expected [28, 28], as run has, found [6, 5]\n");
-    // A run of the time before imported ones said what their images are.
-    let config = text(&before["config.toml"]).replace("image_size = [\n    28,\n    28,\n]\n", "");
-    let config = config.replace("image_size = [28, 28]\n", "").replace("channels = 1\n", "");
-    assert!(!config.contains("image_size"), "{config}");
-    fs::write(folder.path().join("run/config.toml"), &config).unwrap();
+    assert!(content(&folder.path().join("run")) == before);
+
+    // An imported model whose settings do not say what its images are.
+    let at = |name: &str| folder.path().join("run").join(name);
+    let mut model = Model::load(&at("model.safetensors")).unwrap();
+    (model.config.image_size, model.config.channels) = (None, None);
+    let adam = Adam::new(&model.params, 1e-3);
+    Checkpoint::save(&at("checkpoint.safetensors"), &model, &adam, &Progress::default(), None).unwrap();
+    fs::write(at("config.toml"), model.config.to_toml()).unwrap();
+    let before = content(&folder.path().join("run"));
     let problem = fails(1, folder.path(), &resume);
     assert!(problem.contains("data: expected images of 28 × 28, as the model has, found 6 × 5"), "{problem}");
-    fs::write(folder.path().join("run/config.toml"), &before["config.toml"]).unwrap();
     assert!(content(&folder.path().join("run")) == before);
 }
 

@@ -105,7 +105,9 @@ fn a_signal_that_whoever_started_the_run_ignores_is_ignored() {
 #[test]
 fn a_second_sighup_does_not_end_the_program_before_its_checkpoint() {
     let folder = folder();
-    let mut command = at_a_terminal(folder.path(), &SLOW);
+    // Of a size with which a step and the checkpoint take longer than the signals.
+    let options = ["train", "--hidden", "1000,1000", "--batch", "40", "--data", "data", "--out", "run"];
+    let mut command = at_a_terminal(folder.path(), &options);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("the run to begin", || folder.path().join("run/config.toml").exists());
     for _ in 0..2 {
@@ -117,16 +119,14 @@ fn a_second_sighup_does_not_end_the_program_before_its_checkpoint() {
     assert!(folder.path().join("run/checkpoint.safetensors").exists());
 }
 
-/// So large that a step takes seconds.
-const SLOW: [&str; 11] =
-    ["train", "--hidden", "3000,3000,3000", "--batch", "40", "--data", "data", "--out", "run", "--threads", "1"];
-
 #[cfg(unix)]
 #[test]
 fn a_second_ctrl_c_ends_the_program_at_once() {
     let folder = folder();
-    // The first signal waits for the step, the second does not.
-    let mut command = at_a_terminal(folder.path(), &SLOW);
+    // So large that a step takes seconds: the first signal waits for it, the second does not.
+    let options =
+        ["train", "--hidden", "3000,3000,3000", "--batch", "40", "--data", "data", "--out", "run", "--threads", "1"];
+    let mut command = at_a_terminal(folder.path(), &options);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("the run to begin", || folder.path().join("run/config.toml").exists());
     signal(&child, "-INT");

@@ -10,7 +10,7 @@ use vae::objective::Objective;
 use vae::optim::Adam;
 use vae::train::Step;
 
-use crate::counting::allocations;
+use crate::counting::{allocations, alone};
 
 /// Noise, both passes and Adam, of the default model.
 fn allocations_of_ten_steps(threads: usize, precision: Precision) -> usize {
@@ -38,6 +38,7 @@ fn allocations_of_ten_steps(threads: usize, precision: Precision) -> usize {
 
 #[test]
 fn after_the_first_few_a_step_allocates_nothing_with_one_thread_and_with_two() {
+    let _alone = alone();
     for precision in Precision::ALL {
         assert_eq!([1, 2].map(|threads| allocations_of_ten_steps(threads, precision)), [0, 0], "{precision}");
     }

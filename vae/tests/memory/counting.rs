@@ -31,6 +31,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
+/// Held by a test from its beginning to its end: what others take would be counted, too.
+pub(crate) fn alone() -> impl Sized {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock()
+}
+
 /// How many times `work` takes memory, on whatever thread.
 pub(crate) fn allocations(work: impl FnOnce()) -> usize {
     let before = ALLOCATIONS.load(Relaxed);
@@ -38,10 +44,8 @@ pub(crate) fn allocations(work: impl FnOnce()) -> usize {
     ALLOCATIONS.load(Relaxed) - before
 }
 
-/// How many bytes more than before are held at the worst moment of `work`, on whatever thread. One at a time is measured.
+/// How many bytes more than before are held at the worst moment of `work`, on whatever thread.
 pub(crate) fn most_extra_bytes(work: impl FnOnce()) -> usize {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _alone = ONE_AT_A_TIME.lock();
     let before = HELD.load(Relaxed);
     MOST_HELD.store(before, Relaxed);
     work();

@@ -8,10 +8,11 @@ use vae::evaluate::decomposition::nats_per_number;
 use vae::evaluate::importance::log_likelihood;
 use vae::{evaluate::evaluate, generate};
 
-use crate::counting::most_extra_bytes;
+use crate::counting::{alone, most_extra_bytes};
 
 #[test]
 fn images_become_floats_a_few_at_a_time() {
+    let _alone = alone();
     let size = Size { height: 32, width: 32, channels: 3 };
     let pixels: Vec<u8> = (0..8000 * size.count()).map(|i| (i % 251) as u8).collect();
     let bytes = pixels.len();

@@ -15,7 +15,7 @@ use vae::config::Config;
 use vae::optim::Adam;
 
 use crate::common::{fails, succeeds, write_data};
-use crate::counting::most_extra_bytes;
+use crate::counting::{alone, most_extra_bytes};
 
 /// What a small file may take, whatever it promises.
 const MOST_MEMORY: usize = 64 << 20;
@@ -113,6 +113,7 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 
 #[test]
 fn damaged_weights_take_little_memory_and_are_refused_unless_they_have_no_checksum() {
+    let _alone = alone();
     let folder = tempdir().unwrap();
     let path = folder.path().join("file");
     for Kind { name, file, parse, load } in kinds() {
@@ -142,6 +143,7 @@ fn load_bytes(path: &Path, bytes: &[u8], load: fn(&Path) -> Result<()>) -> Resul
 
 #[test]
 fn damaged_idx_takes_little_memory_and_in_gzip_never_changes_a_pixel() {
+    let _alone = alone();
     let (plain, gzipped) = (idx_file(), gzip(&idx_file()));
     let parse = |bytes: &[u8]| idx::parse(Path::new("x"), bytes);
     let good = parse(&plain).unwrap();
@@ -156,6 +158,7 @@ fn damaged_idx_takes_little_memory_and_in_gzip_never_changes_a_pixel() {
 
 #[test]
 fn a_safetensors_header_is_not_taken_at_its_word() {
+    let _alone = alone();
     let folder = tempdir().unwrap();
     let path = folder.path().join("file");
     for Kind { name, parse, load, .. } in kinds() {
@@ -212,6 +215,7 @@ fn hostile_headers() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn a_configuration_is_refused_without_panic_however_deep_or_long_it_is() {
+    let _alone = alone();
     let folder = tempdir().unwrap();
     let path = folder.path().join("config.toml");
     const DEEP: usize = 100_000;
@@ -296,6 +300,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
     fn any_text_is_a_configuration_or_a_problem_of_one_line(text in toml_like()) {
+        let _alone = alone();
         match Config::parse(&text) {
             Err(problem) => prop_assert!(!problem.contains('\n'), "{problem}"),
             Ok(config) if config.check().is_ok() => prop_assert_eq!(Config::parse(&config.to_toml()), Ok(config)),
@@ -306,6 +311,7 @@ proptest! {
 
 #[test]
 fn a_run_whose_metrics_are_damaged_is_refused_with_their_line() {
+    let _alone = alone();
     let folder = tempdir().unwrap();
     write_data(&folder.path().join("data"), [8, 4], [2, 2]);
     let small = ["train", "--data", "data", "--hidden", "2", "--latent", "1", "--out", "run", "--epochs", "1"];
@@ -338,6 +344,7 @@ fn a_run_whose_metrics_are_damaged_is_refused_with_their_line() {
 /// `WRITE_SEEDS=1 cargo test --test memory` writes them anew, for another format say.
 #[test]
 fn what_the_fuzz_targets_start_from_is_good() {
+    let _alone = alone();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
     let kinds = kinds();
     for (target, name, content) in seeds() {

@@ -43,7 +43,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
     let bitmap = parse(bytes)?;
     let data = bytes.get(bitmap.pixels..).ok_or(SHORT)?;
     let Bitmap { height, width, .. } = bitmap;
-    let (channels, mut rows) = match bitmap.coding {
+    let (channels, mut samples) = match bitmap.coding {
         Coding::Indexed(bits) => {
             let rows = bitmap.rows(data, bits)?;
             let index = |row: &[u8], x: usize| {
@@ -68,13 +68,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
         }
     };
     // Programs that know nothing of opacity leave it at 0 everywhere.
-    if channels == 4 && rows.chunks_exact(4).all(|pixel| pixel[3] == 0) {
-        rows.chunks_exact_mut(4).for_each(|pixel| pixel[3] = 255);
+    if channels == 4 && samples.chunks_exact(4).all(|pixel| pixel[3] == 0) {
+        samples.chunks_exact_mut(4).for_each(|pixel| pixel[3] = 255);
     }
-    let samples = match bitmap.top_down {
-        true => rows,
-        false => rows.chunks_exact(width * channels).rev().flatten().copied().collect(),
-    };
+    if !bitmap.top_down {
+        samples = samples.chunks_exact(width * channels).rev().flatten().copied().collect();
+    }
     Ok(Raster { height, width, channels, samples })
 }
 
@@ -108,9 +107,9 @@ impl Bitmap {
 
 /// The part of a number under a mask, on a scale of 0 to 255.
 fn masked(number: u32, mask: u32) -> u8 {
-    let (value, most) = (number & mask, mask);
+    // Without a mask there is nothing.
     let shift = mask.trailing_zeros() % 32;
-    let (value, most) = (u64::from(value >> shift), u64::from(most >> shift).max(1));
+    let (value, most) = (u64::from((number & mask) >> shift), u64::from(mask >> shift).max(1));
     ((value * 255 + most / 2) / most) as u8
 }
 

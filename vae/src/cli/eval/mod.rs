@@ -8,15 +8,16 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
-use vae::Result;
+use vae::distributions::Meaning;
 use vae::evaluate::annealed::{Annealed, Effort, anneal};
 use vae::evaluate::decomposition::{Decomposition, decompose};
 use vae::evaluate::gap::{Gap, gap};
 use vae::evaluate::importance::{Estimate, log_likelihood};
 use vae::evaluate::{Evaluation, evaluate};
+use vae::{Error, Result};
 
 use super::folder::{Others, RunFolder};
-use super::output::{progress_bar, say, say_json};
+use super::output::{name_of_not_finite, not_finite, print, progress_bar, result_json, say};
 
 /// Samples for log p(x) in `--gap-images` if nobody says how many.
 const SAMPLES: u32 = 1000;
@@ -52,8 +53,10 @@ pub(crate) struct Eval {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print one line of JSON: loss, reconstruction, kl, kl_per_dimension, active_units, mutual_information,
-    /// mutual_information_se, marginal_kl; of importance sampling negative_log_p, negative_log_p_se, bits_per_dimension,
-    /// effective_samples, and bounds by their number of samples; of the others an object each, ais and gap
+    /// mutual_information_se, marginal_kl, and meaning: what the reconstruction is of these images, a probability, a density or a
+    /// cross-entropy; of importance sampling negative_log_p, negative_log_p_se, bits_per_dimension (of a probability; of a
+    /// density that of its 8-bit levels, with log2 255 added), effective_samples, and bounds by their number of samples; of the
+    /// others an object each, ais and gap
     #[arg(long)]
     json: bool,
 }
@@ -61,6 +64,8 @@ pub(crate) struct Eval {
 /// What is known of a run.
 #[derive(Serialize)]
 struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<Meaning>,
     #[serde(flatten)]
     evaluation: Evaluation,
     #[serde(flatten)]
@@ -81,28 +86,48 @@ impl Eval {
         // Before minutes of computing, not after them.
         self.out.as_deref().map_or(Ok(()), pictures::make_folder)?;
         let at_most = |n: u32| (n as usize).min(test.len());
+        let meaning = model.config.meaning(&test).ok();
         let evaluation = evaluate(&model, &test);
         let decomposition = decompose(&model, &test, evaluation.losses.kl);
-        let estimate = self
+        result_json(&evaluation, &self.run)?;
+        result_json(&decomposition, &self.run)?;
+        let mut estimate = self
             .importance_samples
             .map(|k| with_bar("log p(x)", test.len(), |bar| log_likelihood(&model, &test, k as usize, || bar.inc(1))));
-        let ais = self.ais_steps.map(|steps| {
+        let mut ais = self.ais_steps.map(|steps| {
             let chains = self.ais_chains as usize;
             let effort = Effort { steps: steps as usize, chains, images: at_most(self.ais_images) };
             with_bar("annealing", effort.total(), |bar| anneal(&model, &test, effort, |n| bar.inc(n as u64)))
         });
-        let gap = self.gap_images.map(at_most).map(|n| {
+        let mut gap = self.gap_images.map(at_most).map(|n| {
             let k = self.importance_samples.unwrap_or(SAMPLES) as usize;
             with_bar("fitting", n, |bar| gap(&model, &test, n, k, || bar.inc(1)))
         });
         self.out.as_deref().map_or(Ok(()), |out| pictures::draw(out, &model, &test, &evaluation, self.json))?;
-        let report = Report { evaluation, decomposition, estimate, ais, gap };
+        // What can be had is shown, for it took minutes.
+        let left_out = [
+            leave_out_if_not_finite("", &mut estimate),
+            leave_out_if_not_finite("ais.", &mut ais),
+            leave_out_if_not_finite("gap.", &mut gap),
+        ];
+        let report = Report { meaning, evaluation, decomposition, estimate, ais, gap };
+        let json = result_json(&report, &self.run)?;
         match self.json {
-            true => say_json(&report),
+            true => print(&json),
             false => say(&tables::all(&model, &test, &report)),
         }
-        Ok(())
+        match left_out.into_iter().flatten().collect::<Vec<_>>() {
+            names if names.is_empty() => Ok(()),
+            names => Err(Error::file(&self.run, not_finite(&names.join("`, `")) + "; left out")),
+        }
     }
+}
+
+/// Leaves out an estimate if one of its numbers is not finite: that number's name in the report.
+fn leave_out_if_not_finite<E: Serialize>(prefix: &str, estimate: &mut Option<E>) -> Option<String> {
+    let name = name_of_not_finite(estimate.as_ref()?)?;
+    *estimate = None;
+    Some(format!("{prefix}{name}"))
 }
 
 /// Runs `work` with a bar and the remaining time on standard error.

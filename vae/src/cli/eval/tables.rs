@@ -2,6 +2,7 @@
 
 use datasets::Images;
 use vae::checkpoint::Model;
+use vae::distributions::Meaning;
 use vae::evaluate::Evaluation;
 use vae::evaluate::annealed::Annealed;
 use vae::evaluate::decomposition::Decomposition;
@@ -14,7 +15,7 @@ use super::Report;
 /// All there are.
 pub(super) fn all(model: &Model, test: &Images, report: &Report) -> String {
     let mut text = losses(model, test, &report.evaluation, &report.decomposition);
-    text += &report.estimate.as_ref().map_or(String::new(), importance);
+    text += &report.estimate.as_ref().map_or(String::new(), |e| importance(e, &bits_of(model, test, report.meaning)));
     text += &report.ais.as_ref().map_or(String::new(), annealed);
     text + &report.gap.as_ref().map_or(String::new(), gaps)
 }
@@ -54,16 +55,25 @@ fn losses(model: &Model, test: &Images, e: &Evaluation, parts: &Decomposition) -
     text
 }
 
-fn importance(e: &Estimate) -> String {
+/// What bits per number are bits of.
+fn bits_of(model: &Model, test: &Images, meaning: Option<Meaning>) -> String {
+    let outcome = model.config.family().outcome(model.config.sees_black_and_white(test));
+    match meaning {
+        Some(Meaning::Density) => format!("about, for {outcome}: log₂ 255 more than those of its density"),
+        _ => format!("for {outcome}"),
+    }
+}
+
+fn importance(e: &Estimate, bits_of: &str) -> String {
     let mut text = "\n\n\nby importance sampling, nats per image: −log p(x) is at most\nsamples".to_string();
     for (k, bound) in &e.bounds {
         text += &format!("\n{:>7}   {bound:>8.2}", thousands(*k));
     }
     text += &format!(" ± {:.2} (standard error over the images)", e.negative_log_p_se);
-    text + &format!(
-        "\n          {:>8.4} bits per number of an image\n          {:>8.0} equal weights would say as much",
-        e.bits_per_dimension, e.effective_samples
-    )
+    let bits =
+        e.bits_per_dimension.map(|bits| format!("\n          {bits:>8.4} bits per number of an image, {bits_of}"));
+    text += &bits.unwrap_or_default();
+    text + &format!("\n          {:>8.0} equal weights would say as much", e.effective_samples)
 }
 
 fn annealed(a: &Annealed) -> String {

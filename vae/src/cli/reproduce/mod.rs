@@ -1,11 +1,13 @@
 //! `vae reproduce`
 
+mod origin;
 mod table;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use datasets::Dataset;
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use vae::config::Config;
@@ -15,18 +17,20 @@ use vae::files::read_text;
 use vae::protocol::{Budget, Protocol, Row};
 use vae::{Error, Result};
 
+use self::origin::{Origin, set_aside};
 use self::table::Table;
 use super::eval::with_bar;
 use super::folder::{RunFolder, in_catalog};
-use super::output::{complain, say, say_json};
+use super::output::{complain, print, result_json, say};
 use super::signals::Stop;
-use super::train::{Train, training_seconds};
+use super::train::{Train, load, training_seconds};
 
 /// Reproduce published numbers, and print them beside what was published
 ///
 /// Each row of a table is a run like any other, in its folder under --out. What is interrupted goes on when the same command
-/// is given again, and what is finished is not done again. The tables are written as table.md and table.json, too. Without a
-/// name and a budget, what there is to reproduce is listed.
+/// is given again, and what is finished is not done again, unless its settings, its data, or what the program computes have
+/// changed since: then it is said, and the earlier run is kept beside it. The tables are written as table.md and table.json,
+/// too. Without a name and a budget, what there is to reproduce is listed.
 #[derive(Args)]
 pub(crate) struct Reproduce {
     /// Which table: one of the list, or a protocol of your own in a file that ends in .toml [default: all of the budget]
@@ -100,13 +104,7 @@ impl Reproduce {
         let stop = Stop::listen()?;
         let mut tables = vec![];
         for protocol in &protocols {
-            let table = self.reproduce(protocol, &stop)?;
-            if self.json {
-                say_json(&table)
-            } else {
-                say(&format!("\n{table}"))
-            }
-            tables.push(table);
+            tables.push(self.reproduce(protocol, &stop)?);
         }
         let missed: usize = tables.iter().map(Table::missed).sum();
         match missed {
@@ -115,7 +113,7 @@ impl Reproduce {
         }
     }
 
-    /// Trains and measures the rows of a table.
+    /// Trains and measures the rows of a table, and shows it.
     fn reproduce(&self, protocol: &Protocol, stop: &Stop) -> Result<Table> {
         let folder = RunFolder(self.out.join(&protocol.name));
         let chosen = |row: &&Row| self.rows.as_ref().is_none_or(|names| names.contains(&row.name));
@@ -129,9 +127,14 @@ impl Reproduce {
         let table = Table::new(protocol, &outcomes);
         std::fs::create_dir_all(&folder.0)
             .map_err(|e| Error::file(&folder.0, format!("cannot make this folder: {e}")))?;
+        let json = result_json(&table, &folder.file("table.json"))?;
         folder.write("table.md", table.markdown().as_bytes())?;
-        let json = serde_json::to_string_pretty(&table).expect("plain numbers and names have a JSON form");
-        folder.write("table.json", (json + "\n").as_bytes())?;
+        let pretty = serde_json::to_string_pretty(&table).expect("it had a JSON form");
+        folder.write("table.json", (pretty + "\n").as_bytes())?;
+        match self.json {
+            true => print(&json),
+            false => say(&format!("\n{table}")),
+        }
         Ok(table)
     }
 
@@ -157,7 +160,15 @@ impl Reproduce {
         }
         let run = RunFolder(folder.file(&row.name));
         let path = run.file(OUTCOME);
-        if let Some(known) =
+        let epochs = config.epochs;
+        let data = load(&mut config)?;
+        let origin = Origin::new(&config, &data)?;
+        let Dataset { train, test } = data;
+        drop(train); // training reads its own
+        if let Some(difference) = origin.difference(&run)? {
+            let kept = set_aside(&run)?.quoted();
+            complain(&format!("{}: done anew: {difference}; the earlier run is now {kept}", run.quoted()));
+        } else if let Some(known) =
             known(&path)?.filter(|known| (known.epochs, known.samples) == (config.epochs, protocol.samples))
         {
             return Ok(Ok(known));
@@ -165,10 +176,9 @@ impl Reproduce {
         if !self.json {
             say(&format!("\n{}: {}, in {}", protocol.title, row.title, run.quoted()));
         }
-        let epochs = config.epochs;
+        origin.write(&run)?;
         Train::to_the_end(&run, config, self.json)?;
         let model = run.model()?;
-        let test = run.data(&model, self.data.as_deref())?.test;
         let start = Instant::now();
         let evaluation = evaluate(&model, &test);
         let estimate = with_bar("log p(x)", test.len(), |bar: &ProgressBar| {
@@ -192,7 +202,7 @@ impl Reproduce {
             training_seconds: training_seconds(&run, epochs)?,
             evaluation_seconds: start.elapsed().as_secs_f64(),
         };
-        run.write(OUTCOME, serde_json::to_string(&outcome).expect("plain numbers have a JSON form").as_bytes())?;
+        run.write(OUTCOME, result_json(&outcome, &path)?.as_bytes())?;
         Ok(Ok(outcome))
     }
 }

@@ -36,6 +36,7 @@ struct Line {
 struct Requirement {
     what: String,
     /// `None` if what it is compared with was not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
     reached: Option<bool>,
 }
 

@@ -7,7 +7,7 @@ use vae::train::Losses;
 use vae::{Error, Result};
 
 use crate::cli::folder::RunFolder;
-use crate::cli::output::{columns, thousands};
+use crate::cli::output::{columns, result_json, thousands};
 
 /// A line of metrics.jsonl.
 #[derive(Serialize, Deserialize)]
@@ -59,8 +59,8 @@ impl History {
 
     /// Writes the file anew, so that it never ends in the middle of a line.
     pub(super) fn write(&self, folder: &RunFolder) -> Result<()> {
-        let lines = self.0.iter().map(|e| serde_json::to_string(e).expect("plain numbers have a JSON form") + "\n");
-        folder.write(FILE, lines.collect::<String>().as_bytes())
+        let lines = self.0.iter().map(|epoch| Ok(epoch.json(folder)? + "\n"));
+        folder.write(FILE, lines.collect::<Result<String>>()?.as_bytes())
     }
 
     /// Loss, reconstruction and KL over the epochs.
@@ -102,6 +102,11 @@ fn has_time() -> bool {
 }
 
 impl Epoch {
+    /// A line of the file.
+    pub(super) fn json(&self, folder: &RunFolder) -> Result<String> {
+        result_json(self, &folder.file(FILE))
+    }
+
     /// A line of the table.
     pub(super) fn row(&self) -> String {
         let losses = |l: &Losses| format!("{:>8.2}   {:>14.2}   {:>6.2}", l.loss, l.reconstruction, l.kl);

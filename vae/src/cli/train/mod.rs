@@ -118,7 +118,8 @@ pub(crate) struct Train {
     /// continuous-bernoulli; or noise of one learned variance (gaussian), of a given one (gaussian-fixed, or
     /// gaussian-fixed:0.2 for another standard deviation than 0.1), or of each pixel's own (gaussian-pixel). The probability
     /// of 8-bit levels: discretized-logistic; categorical (256 levels, or categorical:16 for so many); multinomial, where
-    /// levels are counts [default: gaussian for coloured images, bernoulli for others]
+    /// levels are counts. Only bernoulli, discretized-logistic and categorical say something of pixels that are all black or white
+    /// [default: gaussian for colours, bernoulli for grey levels and for black and white]
     #[arg(long, value_name = "NAME[:X]")]
     likelihood: Option<Family>,
     /// Start at the mean image, by the biases of the decoder's output [default: true for black and white pixels, false for
@@ -198,7 +199,7 @@ impl Train {
         }
     }
 
-    /// Trains a run with these settings in this folder to its end: begins it, or goes on with it.
+    /// Trains a run with these settings, none of which is left open, in this folder to its end: begins it, or goes on with it.
     ///
     /// # Errors
     /// As those of a run; or if the run in the folder is another one.
@@ -208,11 +209,7 @@ impl Train {
             return Train { out, json, ..Train::default() }.start(config);
         }
         let of_run = folder.config()?;
-        // What a run settles from its data is not asked for.
-        let mut asked = config.clone();
-        asked.likelihood = asked.likelihood.or(of_run.likelihood);
-        asked.init_bias = asked.init_bias.or(of_run.init_bias);
-        asked.epochs = of_run.epochs;
+        let asked = Config { epochs: of_run.epochs, ..config.clone() };
         if let Some((name, [run, asked])) = of_run.difference(&asked) {
             let problem = format!("expected a run with {name} = {asked}, found {run}: another --out makes a new one");
             return Err(Error::file(&folder.0, problem));
@@ -355,7 +352,7 @@ pub(crate) fn load(config: &mut Config) -> Result<Dataset> {
     if let Some(limit) = config.limit {
         data.train.truncate(limit);
     }
-    config.settle(&data.train);
+    config.settle(&data.train)?;
     config.check()?;
     config.check_size(&data.train)?;
     Ok(data)

@@ -18,7 +18,7 @@ use vae::{Error, Result};
 use super::metrics::{self, Epoch, History};
 use super::pictures;
 use crate::cli::folder::RunFolder;
-use crate::cli::output::{self, likelihood, say, say_json, show, thousands};
+use crate::cli::output::{self, likelihood, print, say, show, thousands};
 use crate::cli::signals::Stop;
 
 /// A run under way in its folder.
@@ -76,7 +76,8 @@ impl Session<'_> {
             }
             self.finish_epoch().inspect_err(|_| self.say_what_is_kept(bar))?;
             let last = self.history.0.last().expect("an epoch was finished");
-            bar.suspend(|| if self.json { say_json(last) } else { say(&last.row()) });
+            let json = last.json(self.folder)?;
+            bar.suspend(|| if self.json { print(&json) } else { say(&last.row()) });
             // What a checkpoint counts as done is on disk before it: the last thing written is what a run resumes from.
             self.history.write(self.folder)?;
             pictures::write(self.folder, &self.trainer.model, self.data, &self.history)?;
@@ -99,7 +100,8 @@ impl Session<'_> {
             let what = format!("after its update the test loss is {}", test.loss);
             return Err(Error::Diverged { epoch, step, what });
         }
-        let images_per_second = self.data.train.len() as f64 / seconds;
+        // A clock may have moved no further.
+        let images_per_second = self.data.train.len() as f64 / seconds.max(1e-9);
         self.history.0.push(Epoch { epoch, step, seconds, images_per_second, train, test });
         Ok(())
     }
