@@ -99,7 +99,7 @@ fn an_estimate_that_cannot_be_had_is_left_out_and_named_and_the_others_are_shown
     assert!(report.get("ais").is_none() && !report.to_string().contains("null"), "{report}");
     let table = eval(&[]);
     assert!(table.contains("by importance sampling") && !table.contains("annealed"), "{table}");
-    assert!(!table.contains("NaN") && !table.contains("inf"), "{table}");
+    assert!(!table.split_whitespace().any(|word| ["NaN", "inf", "-inf"].contains(&word)), "{table}");
 }
 
 /// Bits are those of a probability: of a density's levels, and of no cross-entropy.

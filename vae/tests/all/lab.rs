@@ -177,7 +177,7 @@ fn a_row_is_done_anew_where_its_settings_its_data_or_the_program_have_changed_an
     };
 
     fs::write(path("small.toml"), PROTOCOL.replace("lr = 1e-9", "lr = 1e-8")).unwrap();
-    is_done_anew("lr was 1e-9 and is 1e-8", &[]);
+    is_done_anew("lr was 0.000000001 and is 0.00000001", &[]);
     is_done_anew("it had 2 epochs", &["--epochs", "1"]);
 
     let images = path("data/t10k-images-idx3-ubyte");
