@@ -64,12 +64,12 @@ pub(crate) struct Eval {
 /// What is known of a run.
 #[derive(Serialize)]
 struct Report {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    meaning: Option<Meaning>,
     #[serde(flatten)]
     evaluation: Evaluation,
     #[serde(flatten)]
     decomposition: Decomposition,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<Meaning>,
     #[serde(flatten)]
     estimate: Option<Estimate>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,7 +110,7 @@ impl Eval {
             leave_out_if_not_finite("ais.", &mut ais),
             leave_out_if_not_finite("gap.", &mut gap),
         ];
-        let report = Report { meaning, evaluation, decomposition, estimate, ais, gap };
+        let report = Report { evaluation, decomposition, meaning, estimate, ais, gap };
         let json = result_json(&report, &self.run)?;
         match self.json {
             true => print(&json),
