@@ -34,7 +34,7 @@ pub struct Estimate {
     pub negative_log_p: f64,
     /// Its standard error: of the mean over images, as a sample of all there might be.
     pub negative_log_p_se: f64,
-    /// The same in bits per number of an image, where they are those of a probability ([`Meaning::bits`]).
+    /// The same in bits per number of an image, where they are those of a probability ([`Meaning::bits`](crate::distributions::Meaning::bits)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bits_per_dimension: Option<f64>,
     /// The mean over the images of how many equal weights would say as much. Where it is a few, so few samples carry the
