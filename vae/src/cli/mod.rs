@@ -116,11 +116,11 @@ fn on_threads(threads: Option<usize>, work: impl FnOnce() -> Result<()> + Send) 
 fn usage(error: &clap::Error) -> ExitCode {
     use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
     if matches!(error.kind(), DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand) {
-        let printed = error.print();
         if error.use_stderr() {
+            let _ = error.print();
             return ExitCode::from(2);
         }
-        output::note(printed);
+        output::say_styled(&error.render());
         return end(Ok(()));
     }
     let text = error.to_string();

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{LazyLock, OnceLock};
 
+use clap::builder::StyledStr;
 use console::{Term, measure_text_width};
 use datasets::{Images, Size};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,7 +23,7 @@ pub(crate) static TO_A_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stdout().
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
 /// Notes whether something was written to standard output.
-pub(crate) fn note(written: io::Result<()>) {
+fn note(written: io::Result<()>) {
     // A terminal that cannot be written to has been closed: a reader that has gone, too.
     if let Err(e) = written
         && e.kind() != ErrorKind::BrokenPipe
@@ -43,6 +44,12 @@ pub(crate) fn all_written() -> Result<()> {
 /// Writes to standard output; lines that are wider than the terminal are broken between words.
 pub(crate) fn say(text: &str) {
     print(&fold(text, columns()));
+}
+
+/// Writes a styled text to standard output, where styles are to be seen with them.
+pub(crate) fn say_styled(text: &StyledStr) {
+    let text = if has_colours(&Term::stdout()) { text.ansi().to_string() } else { text.to_string() };
+    say(text.trim_end_matches('\n'));
 }
 
 /// Writes to standard error what went wrong.
@@ -66,6 +73,11 @@ fn width(to: &Term) -> usize {
     if to.is_term() { to.size().1.into() } else { usize::MAX }
 }
 
+/// Whether it is a terminal that shows colours and is to: not with `TERM=dumb` or `NO_COLOR`.
+fn has_colours(to: &Term) -> bool {
+    to.features().colors_supported()
+}
+
 /// The text with its lines broken between words where they are too wide. A word that alone is too wide, a path say, stays in
 /// one piece: so it can be copied.
 fn fold(text: &str, columns: usize) -> String {
@@ -75,7 +87,10 @@ fn fold(text: &str, columns: usize) -> String {
             let wide = measure_text_width(word.trim_end());
             if at > 0 && wide > 0 && at + wide > columns {
                 folded.truncate(folded.trim_end().len());
-                folded.push('\n');
+                // Not after an indent alone, which is given up.
+                if !folded.is_empty() {
+                    folded.push('\n');
+                }
                 at = 0;
             }
             folded += word;
@@ -139,10 +154,10 @@ pub(crate) fn likelihood(config: &Config, images: &Images) -> String {
     format!("p(x|z)  {}, {meaning}", config.family())
 }
 
-/// Draws images, if this is a terminal that shows colours and is to (not with `TERM=dumb` or `NO_COLOR`).
+/// Draws images, if this is a terminal with colours.
 pub(crate) fn show(images: ArrayView2<f32>, size: Size, columns: usize) {
     let to = Term::stdout();
-    if to.features().colors_supported() {
+    if has_colours(&to) {
         print(terminal::draw(images, size, columns, width(&to)).trim_end_matches('\n'));
     }
 }
@@ -151,7 +166,7 @@ pub(crate) fn show(images: ArrayView2<f32>, size: Size, columns: usize) {
 /// It is hidden where [`show`] would draw nothing.
 pub(crate) fn progress_bar(length: u64, told: &str) -> ProgressBar {
     let to = Term::stderr();
-    if !to.features().colors_supported() {
+    if !has_colours(&to) {
         return ProgressBar::hidden();
     }
     let columns = width(&to);
@@ -194,6 +209,8 @@ mod tests {
         assert_eq!(fold(text, 14), "  one two\nthree\n\nfour  five ");
         assert_eq!(fold(text, 5), "  one\ntwo\nthree\n\nfour\nfive ");
         assert_eq!(fold("wrote /a/long/path é", 6), "wrote\n/a/long/path\né");
+        assert_eq!(fold("    deeply indented", 8), "deeply\nindented");
+        assert_eq!(fold("\x1b[1mone\x1b[0m two", 7), "\x1b[1mone\x1b[0m two");
         assert_eq!(fold("日本 日本", 8), "日本\n日本");
     }
 
