@@ -250,7 +250,7 @@ mod tests {
             let Model { vae, params, .. } = Model::new(config.clone(), images.size());
             let steps = |gradient: &mut Gradient, grads: &mut Grads| {
                 let batches = images.batches(batch, 1, 0);
-                for (step, batch) in (0..6).zip(batches.iter().cycle()) {
+                for (step, batch) in (0..20).zip(batches.iter().cycle()) {
                     gradient
                         .compute(&Of { vae: &vae, params: &params, config: &config, batch, step, beta: 1.0 }, grads);
                 }

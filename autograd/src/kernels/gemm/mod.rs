@@ -286,6 +286,7 @@ pub fn naive<T: Real>(a: View<T>, b: View<T>, write: Write, mut c: ViewMut<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::parallel::{PerThread, map};
     use ndarray::Array2;
     use proptest::prelude::*;
 
@@ -385,6 +386,30 @@ mod tests {
                     assert!(same, "{isa} {precision}, {threads} threads");
                 }
             }
+        }
+    }
+
+    /// More than 512 rows that are read in place, and as many columns of a flipped product: cut, however many threads there are.
+    #[test]
+    fn a_thread_that_computes_a_product_alone_is_given_nothing_else_meanwhile() {
+        let (by_rows, by_columns, b) = (matrix::<f32>(700, 8, 1), matrix::<f32>(8, 700, 2), matrix::<f32>(8, 20, 3));
+        for threads in [3, 16] {
+            let mut busy = PerThread::<usize>::default();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                busy.make_room();
+                map(
+                    500,
+                    || Array2::zeros((700, 20)),
+                    |c, _| {
+                        busy.with(|_| {
+                            for a in [by_rows.view(), by_columns.t()] {
+                                gemm(a, b.view(), Precision::Single, Write::Set, c.view_mut());
+                            }
+                        });
+                    },
+                );
+            });
         }
     }
 
