@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::rngs::ChaCha8Rng;
 
 use crate::{Grads, Param, Params, Recorder, Shape, Slot, Tape, Var};
 

@@ -84,5 +84,5 @@ pub use images::{Dataset, Images, Size};
 pub use mnist::mnist;
 pub use open::{Opened, Options, open, open_undivided};
 pub use pixels::Pixels;
-pub use rand_chacha::ChaCha8Rng as Generator;
+pub use rand::rngs::ChaCha8Rng as Generator;
 pub use random::generator;

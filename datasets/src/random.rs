@@ -6,7 +6,7 @@
 //! whatever the number of threads and whatever else was drawn before.
 
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use rand::rngs::ChaCha8Rng;
 
 /// The generator for `purpose` at `step` of the run with `seed`.
 ///

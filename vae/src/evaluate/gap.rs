@@ -69,13 +69,12 @@ pub fn gap(model: &Model, images: &Images, n: usize, k: usize, progress: impl Fn
             let rows = group * IMAGES..((group + 1) * IMAGES).min(x.nrows());
             let of_group = s![rows.clone(), ..];
             let x = x.slice(of_group);
-            let mut randomness = Purpose::Fit.generator(model.config.seed, group as u64);
+            let randomness = || Purpose::Fit.generator(model.config.seed, group as u64);
             let mut posterior = Posteriors::new(model, x, encoded.each_ref().map(|q| q.slice(of_group)));
             // The same noise for both, so that their difference is precise.
-            let encoder = posterior.elbo(&mut randomness.clone());
-            let start = randomness.clone();
-            posterior.fit(&mut randomness);
-            let fitted = posterior.elbo(&mut start.clone());
+            let encoder = posterior.elbo(&mut randomness());
+            posterior.fit(&mut randomness());
+            let fitted = posterior.elbo(&mut randomness());
             let [mean, log_var] = [posterior.mean, posterior.log_var].map(|p| posterior.params.view(p));
             let mut sampler = Sampler::new(model, k);
             let estimate = |i: usize| {

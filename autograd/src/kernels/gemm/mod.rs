@@ -307,18 +307,19 @@ mod tests {
         let bt = b.t().as_standard_layout().into_owned();
         let b = if transpose_b { bt.t() } else { b.view() };
         let bias: Vec<T> = (0..n).map(|j| T::of(j as f64)).collect();
-        for (isa, precision) in kinds() {
-            for write in [Write::Set, Write::Add] {
-                for finish in [None, Some((&bias[..], Activation::Relu))] {
-                    let before = match write {
-                        Write::Set => Array2::from_elem((m, n), T::nan()),
-                        Write::Add => matrix(m, n, 3),
-                    };
-                    let mut expected = before.clone();
-                    naive(a, b, write, expected.view_mut());
-                    if let Some((bias, f)) = finish {
-                        expected.indexed_iter_mut().for_each(|((_, j), c)| *c = f.f(*c + bias[j]));
-                    }
+        for write in [Write::Set, Write::Add] {
+            let before = match write {
+                Write::Set => Array2::from_elem((m, n), T::nan()),
+                Write::Add => matrix(m, n, 3),
+            };
+            let mut sums = before.clone();
+            naive(a, b, write, sums.view_mut());
+            for finish in [None, Some((&bias[..], Activation::Relu))] {
+                let mut expected = sums.clone();
+                if let Some((bias, f)) = finish {
+                    expected.indexed_iter_mut().for_each(|((_, j), c)| *c = f.f(*c + bias[j]));
+                }
+                for (isa, precision) in kinds() {
                     let mut rows = before.clone();
                     let mut columns = before.t().as_standard_layout().into_owned();
                     let ours = if transpose_c { columns.view_mut().reversed_axes() } else { rows.view_mut() };
@@ -416,7 +417,7 @@ mod tests {
     /// Numbers in ±1 with all their bits, and some that are near no bfloat16.
     fn random(rows: usize, columns: usize, seed: u64) -> Array2<f32> {
         use rand::{RngExt, SeedableRng};
-        let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let mut generator = rand::rngs::ChaCha8Rng::seed_from_u64(seed);
         Array2::from_shape_simple_fn((rows, columns), || generator.random_range(-1.0..1.0))
     }
 

@@ -345,7 +345,7 @@ fn a_run_whose_metrics_are_damaged_is_refused_with_their_line() {
 #[test]
 fn what_the_fuzz_targets_start_from_is_good() {
     let _alone = alone();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
     let kinds = kinds();
     for (target, name, content) in seeds() {
         let path = folder.join(target).join(name);

@@ -17,9 +17,9 @@ use vae::{Error, Result};
 
 use super::metrics::{self, Epoch, History};
 use super::pictures;
-use crate::cli::folder::RunFolder;
-use crate::cli::output::{self, likelihood, print, say, show, thousands};
-use crate::cli::signals::Stop;
+use crate::folder::RunFolder;
+use crate::output::{self, likelihood, print, say, show, thousands};
+use crate::signals::Stop;
 
 /// A run under way in its folder.
 pub(super) struct Session<'d> {

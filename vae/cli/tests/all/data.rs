@@ -16,7 +16,7 @@ use tempfile::{TempDir, tempdir};
 
 /// The program in `folder`, with its data in `folder/cache`, and with a proxy at this port.
 fn vae(folder: &Path, port: u16, arguments: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vae"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vae"));
     command.current_dir(folder).args(arguments).env("VAE_DATA", folder.join("cache"));
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "all_proxy", "NO_PROXY", "no_proxy"] {
         command.env_remove(name);

@@ -6,8 +6,8 @@ use vae::report::plots::{Curve, curves_svg};
 use vae::train::Losses;
 use vae::{Error, Result};
 
-use crate::cli::folder::RunFolder;
-use crate::cli::output::{columns, result_json, thousands};
+use crate::folder::RunFolder;
+use crate::output::{columns, result_json, thousands};
 
 /// A line of metrics.jsonl.
 #[derive(Serialize, Deserialize)]

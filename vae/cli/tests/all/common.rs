@@ -32,7 +32,7 @@ pub(crate) fn folder() -> TempDir {
 }
 
 pub(crate) fn vae(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vae"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vae"));
     command.current_dir(folder).args(arguments);
     command
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 #[test]
 fn every_excerpt_in_the_readme_stands_in_the_file_it_names() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
     let excerpts: Vec<&str> = readme.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(excerpts.len() >= 2);
@@ -19,7 +19,7 @@ fn every_excerpt_in_the_readme_stands_in_the_file_it_names() {
 
 #[test]
 fn the_tape_in_the_readme_is_the_tape_of_the_default_model() {
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../../../README.md");
     let model = vae::checkpoint::Model::new(vae::config::Config::default(), datasets::Size::grey(28, 28));
     let (objective, precision) = (vae::objective::Objective::default(), autograd::Precision::Single);
     let tape = vae::train::Step::record(&model.vae, &model.params, 128, &objective, precision).tape.to_string();

@@ -1,4 +1,6 @@
-//! The command line.
+//! The program `vae`: arguments in, library calls, files out.
+//!
+//! A package of its own, so that it is compiled while the library below it still is.
 
 mod data;
 mod eval;
@@ -48,7 +50,7 @@ enum Command {
 
 /// Runs the program: exit code 0, 2 for arguments that cannot be right, 128 and the signal's number if interrupted, 1
 /// for anything else that failed.
-pub(crate) fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     LazyLock::force(&output::TO_A_TERMINAL);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

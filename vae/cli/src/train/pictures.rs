@@ -8,8 +8,8 @@ use vae::generate;
 use vae::report::plots::latent_png;
 
 use super::metrics::History;
-use crate::cli::folder::RunFolder;
-use crate::cli::images::{ENLARGE, pairs, sheet};
+use crate::folder::RunFolder;
+use crate::images::{ENLARGE, pairs, sheet};
 
 /// The model as it is now, and what it looks like.
 pub(super) fn write(folder: &RunFolder, model: &Model, data: &Dataset, history: &History) -> Result<()> {
