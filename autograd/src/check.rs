@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use ndarray::Array2;
-use rand::{RngExt, SeedableRng};
 use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
 
 use crate::{Grads, Param, Params, Recorder, Shape, Slot, Tape, Var};
 

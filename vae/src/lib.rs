@@ -17,7 +17,6 @@
 //! | [`generate`]      | samples, reconstructions, interpolations                                            |
 //! | [`config`]        | everything that can be set                                                          |
 //! | [`checkpoint`]    | a model in a file                                                                   |
-//! | [`report`]        | pictures and plots                                                                  |
 //! | [`files`]         | written whole or not at all                                                         |
 //!
 //! The loop, as anybody can write it:
@@ -63,7 +62,6 @@ pub mod objective;
 pub mod optim;
 mod path_text;
 pub mod protocol;
-pub mod report;
 pub mod schedule;
 pub mod train;
 pub mod variance;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use datasets::Images;
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
+use report::picture::Picture;
 use vae::checkpoint::Model;
 use vae::files::write_whole;
 use vae::generate;
-use vae::report::picture::Picture;
 use vae::{Error, Result};
 
 use super::folder::{Others, RunFolder};

@@ -10,10 +10,10 @@ use console::{Term, measure_text_width};
 use datasets::{Images, Size};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::ArrayView2;
+use report::terminal;
 use serde_json::Value;
 use vae::config::Config;
 use vae::distributions::Meaning;
-use vae::report::terminal;
 use vae::{Error, Result};
 
 /// Whether standard output is a terminal, or was one that has been closed since. Asked for before anything else.

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use datasets::{Images, Pixels};
+use report::plots::{Curve, curves_svg};
 use serde::Serialize;
 use vae::checkpoint::Model;
 use vae::config::Config;
 use vae::files::write_whole;
 use vae::objective::Estimator;
-use vae::report::plots::{Curve, curves_svg};
 use vae::train::Trainer;
 use vae::variance::{OfEstimator, Scatter, fixed_images, scatter};
 use vae::{Error, Result};

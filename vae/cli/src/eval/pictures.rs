@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use datasets::Images;
+use report::plots::{Bar, bars_png, bars_svg, heat_png};
 use vae::checkpoint::Model;
 use vae::evaluate::Evaluation;
 use vae::evaluate::decomposition::nats_per_number;
 use vae::files::write_whole;
-use vae::report::plots::{Bar, bars_png, bars_svg, heat_png};
 use vae::{Error, Result};
 
 use super::super::output::{complain, say};

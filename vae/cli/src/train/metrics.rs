@@ -1,8 +1,8 @@
 //! What is known of each epoch: metrics.jsonl, the table on the terminal, and the curves.
 
+use report::plots::{Curve, curves_svg};
 use serde::{Deserialize, Serialize};
 use vae::files::read_text;
-use vae::report::plots::{Curve, curves_svg};
 use vae::train::Losses;
 use vae::{Error, Result};
 

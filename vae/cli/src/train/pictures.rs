@@ -2,10 +2,10 @@
 
 use datasets::Dataset;
 use ndarray::{ArrayView2, s};
+use report::plots::latent_png;
 use vae::Result;
 use vae::checkpoint::Model;
 use vae::generate;
-use vae::report::plots::latent_png;
 
 use super::metrics::History;
 use crate::folder::RunFolder;

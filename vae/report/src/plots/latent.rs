@@ -1,8 +1,8 @@
 //! The latent plane: where the encoder puts every example of the test set.
 
 use super::axes::{self, Axis, BELOW, LEFT, SMALL};
-use crate::report::canvas::Canvas;
-use crate::report::picture::Picture;
+use crate::canvas::Canvas;
+use crate::picture::Picture;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};

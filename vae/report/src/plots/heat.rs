@@ -1,8 +1,8 @@
 //! A heat map: a number for each pixel of an image.
 
 use super::axes::{LARGE, SMALL};
-use crate::report::canvas::Canvas;
-use crate::report::picture::Picture;
+use crate::canvas::Canvas;
+use crate::picture::Picture;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};

@@ -1,7 +1,7 @@
 //! Bars: a number for each of some things with a name.
 
 use super::axes::{self, Axis, BELOW, LARGE, LEFT, SMALL};
-use crate::report::canvas::Canvas;
+use crate::canvas::Canvas;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
