@@ -12,20 +12,20 @@ use crate::real::Real;
 /// If a shape differs, or a matrix is not contiguous in row-major order (those of a tape are).
 #[track_caller]
 pub fn map<T: Real, const M: usize>(xs: [View<T>; M], write: Write, y: ViewMut<T>, f: impl Fn([T; M]) -> T + Sync) {
-    match write {
-        Write::Set => update(
-            xs,
-            y,
-            #[inline(always)]
-            |_, xs| f(xs),
-        ),
-        Write::Add => update(
-            xs,
-            y,
-            #[inline(always)]
-            |y, xs| y + f(xs),
-        ),
-    }
+    let add = write == Write::Add;
+    update(
+        xs,
+        y,
+        #[inline(always)]
+        |y, xs| sum(add, y, f(xs)),
+    );
+}
+
+/// `y + new`, or `new` alone. Both are one loop, for each loop is compiled for each `f` and each instruction set: a
+/// condition that does not change in the loop is taken out of it, or becomes a choice between two registers.
+#[inline(always)]
+fn sum<T: Real>(add: bool, y: T, new: T) -> T {
+    if add { y + new } else { new }
 }
 
 /// `y = f(y, x₁, …)`: as [`map`], in place.
@@ -103,24 +103,16 @@ pub fn map_rows<T: Real, const S: usize, const M: usize>(
     let (height, width) = y.dim();
     assert!(columns.iter().all(|s| s.dim() == (height, 1)), "one number per row");
     assert!(xs.iter().all(|x| x.dim() == (height, width)), "matrices of one shape");
-    let (columns, xs, y) = (columns.map(slice), xs.map(slice), slice_mut(y));
+    let (columns, xs, y, add) = (columns.map(slice), xs.map(slice), slice_mut(y), write == Write::Add);
     parallel::rows(y, width, width, |first, y| {
         for (i, y) in (first..).zip(y.chunks_exact_mut(width)) {
             let (s, xs, f) = (at(columns, i), from(xs, i * width), &f);
-            match write {
-                Write::Set => run(
-                    xs,
-                    y,
-                    #[inline(always)]
-                    move |_, xs| f(s, xs),
-                ),
-                Write::Add => run(
-                    xs,
-                    y,
-                    #[inline(always)]
-                    move |y, xs| y + f(s, xs),
-                ),
-            }
+            run(
+                xs,
+                y,
+                #[inline(always)]
+                move |y, xs| sum(add, y, f(s, xs)),
+            );
         }
     });
 }
