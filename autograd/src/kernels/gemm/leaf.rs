@@ -8,7 +8,7 @@ use std::array::from_fn;
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::pack::{pack_panel, pack_panels, pack_strips, round, strip_height, strip_len};
+use super::pack::{Kept, STEPS, pack_panel, pack_panels, pack_strips, round, strip_height};
 use super::thin::thin;
 use super::tile::{Left, tile};
 use super::{Operand, Part};
@@ -22,9 +22,10 @@ pub trait Product: Sized + 'static {
     #[doc(hidden)]
     fn compute(part: Part<Self>, c: &mut [&mut [Self]]);
 
-    /// Copies a block of `A` together, `m` rows high and so many steps of `k` wide, and rounds the copy.
+    /// Copies a block of `A` together, `m` rows high and so many steps of `k` wide, and rounds the copy. Steps at which a strip
+    /// is zero are left out; `kept` are the others.
     #[doc(hidden)]
-    fn pack(isa: Isa, precision: Precision, a: Operand<Self>, m: usize, steps: usize, block: &mut [Self]);
+    fn pack(isa: Isa, precision: Precision, a: Operand<Self>, shape: [usize; 2], block: &mut [Self], kept: &mut [Kept]);
 
     /// Rows and columns of a full tile.
     #[doc(hidden)]
@@ -70,7 +71,9 @@ macro_rules! products {
        avx512 $n2:literal ($r2:literal x $v2:literal), neon $n3:literal ($r3:literal x $v3:literal);)*) => {$(
         impl Product for $T {
             fn compute(part: Part<Self>, c: &mut [&mut [Self]]) {
-                let panels_len = if part.thin { 0 } else { part.size[2] * Self::tile(part.isa)[1] * GROUP };
+                let [_, nr] = Self::tile(part.isa);
+                // Behind the last panel of a group there is as much as indices of steps may reach.
+                let panels_len = if part.thin { 0 } else { (part.size[2] * GROUP + STEPS) * nr };
                 // The buffer is taken out here: inside `vectorize` everything must be compiled into one function.
                 Self::with_buffer(Buffer::Panels, panels_len, |b| dispatch!(part.isa, simd =>
                     panels::<$T, _, $n0, $r0, $v0>(simd, part, c, b),
@@ -79,12 +82,12 @@ macro_rules! products {
                     panels::<$T, _, $n3, $r3, $v3>(simd, part, c, b)));
             }
 
-            fn pack(isa: Isa, precision: Precision, a: Operand<Self>, m: usize, steps: usize, block: &mut [Self]) {
+            fn pack(isa: Isa, precision: Precision, a: Operand<Self>, [m, steps]: [usize; 2], block: &mut [Self], kept: &mut [Kept]) {
                 dispatch!(isa, simd =>
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n0, $r0>(simd, precision, a, m, steps, block)),
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n1, $r1>(simd, precision, a, m, steps, block)),
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n2, $r2>(simd, precision, a, m, steps, block)),
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n3, $r3>(simd, precision, a, m, steps, block)));
+                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n0, $r0>(simd, precision, a, m, steps, block, kept)),
+                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n1, $r1>(simd, precision, a, m, steps, block, kept)),
+                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n2, $r2>(simd, precision, a, m, steps, block, kept)),
+                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n3, $r3>(simd, precision, a, m, steps, block, kept)));
             }
 
             fn tile(isa: Isa) -> [usize; 2] {
@@ -138,8 +141,7 @@ fn panels<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: us
     let mut j = 0;
     while n - j >= columns {
         let count = if n - j >= GROUP * columns { GROUP } else { 1 };
-        let (b, packed) = (b.from(0, j), &mut packed[..count * len]);
-        let to = &mut *packed;
+        let (b, to) = (b.from(0, j), &mut packed[..count * len]);
         simd.vectorize(
             #[inline(always)]
             move || {
@@ -150,8 +152,8 @@ fn panels<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: us
                 round(precision, to);
             },
         );
-        for (p, panel) in packed.chunks_exact(len).enumerate() {
-            multiply::<T, S, N, MR, NV>(simd, part, c, j + p * columns, panel);
+        for p in 0..count {
+            multiply::<T, S, N, MR, NV>(simd, part, c, j + p * columns, &packed[p * len..]);
         }
         finish_columns(simd, c, j..j + count * columns, finish);
         j += count * columns;
@@ -174,8 +176,7 @@ fn last_panel<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV
     packed: &mut [T],
 ) {
     let Part { precision, size: [_, n, steps], b, .. } = part;
-    let (b, panel) = (b.from(0, j), &mut packed[..steps * N * NV]);
-    let to = &mut *panel;
+    let (b, to) = (b.from(0, j), &mut packed[..steps * N * NV]);
     simd.vectorize(
         #[inline(always)]
         move || {
@@ -183,7 +184,7 @@ fn last_panel<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV
             round(precision, to);
         },
     );
-    multiply::<T, S, N, MR, NV>(simd, part, c, j, panel);
+    multiply::<T, S, N, MR, NV>(simd, part, c, j, packed);
 }
 
 /// All strips of `A` times the panel of `B` that begins in column `j`.
@@ -197,12 +198,12 @@ fn multiply<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: 
     simd.vectorize(
         #[inline(always)]
         move || {
-            let [m, n, steps] = part.size;
+            let [m, n, _] = part.size;
             let width = (n - j).min(N * NV);
-            let (mut i, mut at) = (0, 0);
+            let (mut i, mut strip_number) = (0, 0);
             while i < m {
                 let height = strip_height::<MR>(m - i);
-                let place = Place { i, j, width, at };
+                let place = Place { i, j, width, strip: strip_number };
                 match height {
                     4 if const { MR > 4 } => strip::<T, S, N, 4, NV>(simd, part, c, place, panel),
                     2 => strip::<T, S, N, 2, NV>(simd, part, c, place, panel),
@@ -210,19 +211,19 @@ fn multiply<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: 
                     _ => strip::<T, S, N, MR, NV>(simd, part, c, place, panel),
                 }
                 i += height;
-                at += strip_len(steps, MR);
+                strip_number += 1;
             }
         },
     );
 }
 
-/// Where a tile lies in `C`, and its strip in a packed block.
+/// Where a tile lies in `C`, and which strip of a packed block is its.
 #[derive(Clone, Copy)]
 struct Place {
     i: usize,
     j: usize,
     width: usize,
-    at: usize,
+    strip: usize,
 }
 
 /// One strip of `A` times one panel of `B`.
@@ -235,9 +236,14 @@ fn strip<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usi
     panel: &[T],
 ) {
     let Part { size: [_, _, steps], fresh, flip, .. } = part;
-    let Place { i, j, width, at } = place;
+    let Place { i, j, width, strip } = place;
     let a = match part.packed {
-        Some(block) => Left::Packed(block[at..at + steps * MR].as_chunks().0),
+        Some(block) => {
+            // Strips lie as far apart as the highest are long, also those that are less high.
+            let (kept, a) = (block.kept[strip].steps(), &block.numbers[strip * block.strip_len..]);
+            let a = a[..kept.len() * MR].as_chunks().0;
+            if kept.len() == steps { Left::Packed(a) } else { Left::Some(a, kept) }
+        }
         None => {
             let mut rows: [&[T]; MR] = [&[]; MR];
             for r in 0..MR {

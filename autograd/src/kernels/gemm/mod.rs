@@ -22,9 +22,8 @@ use crate::matrix::{View, ViewMut};
 use crate::{Activation, Precision, Real};
 use leaf::Buffer;
 pub use leaf::Product;
+use pack::{Block, Kept, STEPS, strip_len, strips};
 
-/// Steps of `k` in a block: a panel of `B`, 16 columns wide, takes half of the first-level cache.
-const STEPS: usize = 256;
 /// Numbers in a packed block of `A`: 256 KB of `f32`, half of a usual second-level cache.
 const BLOCK: usize = 1 << 16;
 /// Rows of `C` in a piece, at most.
@@ -173,7 +172,7 @@ pub struct Part<'a, T> {
     size: [usize; 3],
     a: Operand<'a, T>,
     /// `A` once more, in strips as high as a tile.
-    packed: Option<&'a [T]>,
+    packed: Option<Block<'a, T>>,
     b: Operand<'a, T>,
     /// Whether what `C` held is forgotten.
     fresh: bool,
@@ -194,27 +193,30 @@ impl<T: Real> Part<'_, T> {
         let equal = |n: usize, most: usize, unit: usize| n.div_ceil(n.div_ceil(most)).next_multiple_of(unit);
         let steps = equal(k, STEPS, 8);
         let rows = equal(m, (BLOCK / steps.min(k)).min(ROWS - mr), mr);
-        T::with_buffer(Buffer::Block, pack::packed_len(rows.min(m), steps.min(k), mr), |block| {
-            for i in (0..m).step_by(rows) {
-                for k0 in (0..k).step_by(steps) {
-                    let (rows, steps) = (rows.min(m - i), steps.min(k - k0));
-                    let a = self.a.from(i, k0);
-                    pack_parallel(self.isa, self.precision, a, rows, steps, block);
-                    let last = k0 + steps == k;
-                    let c = c.view_mut();
-                    let c = if self.flip { c } else { c.split_at(Axis(0), i).1.split_at(Axis(0), rows).0 };
-                    Part {
-                        size: [rows, n, steps],
-                        a,
-                        packed: Some(block),
-                        b: self.b.from(k0, 0),
-                        fresh: self.fresh && k0 == 0,
-                        finish: self.finish.filter(|_| last),
-                        ..self
+        let strips = strips(rows.min(m), mr);
+        Kept::with(strips, |kept| {
+            T::with_buffer(Buffer::Block, strips * strip_len(steps.min(k), mr), |block| {
+                for i in (0..m).step_by(rows) {
+                    for k0 in (0..k).step_by(steps) {
+                        let (rows, steps) = (rows.min(m - i), steps.min(k - k0));
+                        let a = self.a.from(i, k0);
+                        pack_parallel(self.isa, self.precision, a, [rows, steps], block, kept);
+                        let last = k0 + steps == k;
+                        let c = c.view_mut();
+                        let c = if self.flip { c } else { c.split_at(Axis(0), i).1.split_at(Axis(0), rows).0 };
+                        Part {
+                            size: [rows, n, steps],
+                            a,
+                            packed: Some(Block { numbers: block, strip_len: strip_len(steps, mr), kept }),
+                            b: self.b.from(k0, 0),
+                            fresh: self.fresh && k0 == 0,
+                            finish: self.finish.filter(|_| last),
+                            ..self
+                        }
+                        .run(c);
                     }
-                    .run(c);
                 }
-            }
+            })
         });
     }
 
@@ -262,16 +264,24 @@ impl<T: Real> Part<'_, T> {
 }
 
 /// Packs a block of `A`, in halves of whole strips.
-fn pack_parallel<T: Real>(isa: Isa, precision: Precision, a: Operand<T>, m: usize, steps: usize, block: &mut [T]) {
+fn pack_parallel<T: Real>(
+    isa: Isa,
+    precision: Precision,
+    a: Operand<T>,
+    [m, steps]: [usize; 2],
+    block: &mut [T],
+    kept: &mut [Kept],
+) {
     let [mr, _] = T::tile(isa);
     if m * steps <= PACK_PIECE || m <= 2 * mr || threads() == 1 {
-        return T::pack(isa, precision, a, m, steps, block);
+        return T::pack(isa, precision, a, [m, steps], block, kept);
     }
     let half = (m / 2).next_multiple_of(mr);
-    let (block1, block2) = block.split_at_mut(half / mr * pack::strip_len(steps, mr));
+    let (block1, block2) = block.split_at_mut(half / mr * strip_len(steps, mr));
+    let (kept1, kept2) = kept.split_at_mut(half / mr);
     join(
-        || pack_parallel(isa, precision, a, half, steps, block1),
-        || pack_parallel(isa, precision, a.from(half, 0), m - half, steps, block2),
+        || pack_parallel(isa, precision, a, [half, steps], block1, kept1),
+        || pack_parallel(isa, precision, a.from(half, 0), [m - half, steps], block2, kept2),
     );
 }
 
@@ -386,6 +396,82 @@ mod tests {
                     let same = bits((isa, precision), threads, transpose_b) == expected;
                     assert!(same, "{isa} {precision}, {threads} threads");
                 }
+            }
+        }
+    }
+
+    /// The chain of fused multiply–adds that is promised for each element of `C`, with no term left out.
+    fn chains<T: Real>(a: View<T>, b: View<T>, mut c: ViewMut<T>) {
+        for ((i, j), c) in c.indexed_iter_mut() {
+            *c = (0..a.ncols()).fold(*c, |c, k| a[[i, k]].mul_add(b[[k, j]], c));
+        }
+    }
+
+    /// Numbers of which so many in a hundred are another than zero, of either sign, in runs as in images; and some rows and
+    /// columns without any.
+    fn sparse<T: Real>(rows: usize, columns: usize, percent: u64, seed: u64) -> Array2<T> {
+        let dense = random(rows, columns, seed);
+        let runs = random(rows.div_ceil(3), columns.div_ceil(2), seed + 1).mapv(|x| (x.abs() * 100.0) as u64);
+        Array2::from_shape_fn((rows, columns), |(i, j)| {
+            let zero = runs[[i / 3, j / 2]] >= percent || percent < 100 && (i % 11 == 3 || j % 7 == 5);
+            let x = dense[[i, j]];
+            T::of(f64::from(if zero { 0f32.copysign(x) } else { x }))
+        })
+    }
+
+    fn bits_of_zeros<T: Real>([m, k, n]: [usize; 3], transpose_a: bool, percent: u64, threads: usize) {
+        let (a, b) = (sparse::<T>(m, k, percent, 1), random(k, n, 2).mapv(|x| T::of(x.into())));
+        let at = a.t().as_standard_layout().into_owned();
+        let before = random(m, n, 3).mapv(|x| T::of(x.into()));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        for precision in Precision::ALL {
+            let round = |x: &Array2<T>| if precision == Precision::Bf16 { x.mapv(T::to_bf16) } else { x.clone() };
+            let (rounded_a, rounded_b) = (round(&a), round(&b));
+            for write in [Write::Set, Write::Add] {
+                let mut expected = if write == Write::Set { Array2::zeros((m, n)) } else { before.clone() };
+                chains(rounded_a.view(), rounded_b.view(), expected.view_mut());
+                for isa in Isa::available() {
+                    let mut ours = before.clone();
+                    let a = if transpose_a { at.t() } else { a.view() };
+                    pool.install(|| product(isa, a, b.view(), precision, write, None, ours.view_mut()));
+                    // The sign of a zero counts, too.
+                    let same =
+                        ours.iter().zip(&expected).all(|(x, y)| x == y && x.is_sign_negative() == y.is_sign_negative());
+                    assert!(same, "{isa} {precision}: {m}×{k} · {k}×{n}, {percent} % not zero, {write:?}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn zeros_that_are_left_out_change_no_bit(
+            m in 1usize..30, k in 1usize..300, n in 64usize..130, t: bool, percent in 0u64..=100, threads in 1usize..4
+        ) {
+            bits_of_zeros::<f32>([m, k, n], t, percent, threads);
+            bits_of_zeros::<f64>([m, k, n], t, percent, threads);
+        }
+    }
+
+    #[test]
+    fn zeros_that_are_left_out_change_no_bit_where_a_product_is_cut_in_blocks() {
+        for (threads, percent) in [(1, 20), (2, 40), (3, 0)] {
+            bits_of_zeros::<f32>([128, 784, 100], false, percent, threads);
+            bits_of_zeros::<f32>([600, 128, 70], true, percent, threads);
+        }
+    }
+
+    /// A NaN is not zero: it is never left out, and neither is what it meets.
+    #[test]
+    fn what_is_not_finite_in_a_reaches_every_sum_that_it_is_part_of() {
+        for isa in Isa::available() {
+            for special in [f32::NAN, f32::INFINITY] {
+                let mut a = Array2::zeros((20, 300));
+                a[[7, 290]] = special;
+                let (b, mut c) = (random(300, 80, 1), Array2::zeros((20, 80)));
+                product(isa, a.view(), b.view(), Precision::Single, Write::Set, None, c.view_mut());
+                assert!(c.indexed_iter().all(|((i, _), c)| c.is_finite() == (i != 7)), "{isa}");
             }
         }
     }

@@ -2,10 +2,16 @@
 //!
 //! Where a tile reads one stream of numbers after the other, nothing has to be searched for: neither lines nor pages,
 //! of which a strip of rows that are far apart would touch one each, at every step.
+//!
+//! Steps of `k` at which a whole strip of `A` is zero are left out of it. Images are mostly zeros: of MNIST's pixels and six images
+//! at a time, 0.44 of the steps are left; of its images and six neighbouring pixels, 0.34. A fused multiply–add with zero changes no
+//! sum, so the bits are the same, as long as `B` is finite: what is infinite or NaN there may be left out, too.
 #![allow(
     clippy::needless_range_loop,
     reason = "a closure that is not inlined lacks the instruction set; a loop cannot"
 )]
+
+use std::cell::RefCell;
 
 use super::Operand;
 use crate::kernels::simd::Lanes;
@@ -27,6 +33,47 @@ pub(super) fn strip_height<const MR: usize>(left: usize) -> usize {
 /// Registers for one column of a strip, at most.
 const GROUPS: usize = 4;
 
+/// Steps of `k` in a block, at most: a panel of `B`, 16 columns wide, takes half of the first-level cache.
+pub(super) const STEPS: usize = 256;
+
+/// The steps of `k` that a packed strip of `A` holds, in ascending order.
+#[derive(Clone, Copy)]
+pub struct Kept {
+    len: usize,
+    steps: [u8; STEPS],
+}
+
+impl Kept {
+    /// So many of this thread's, which hold anything.
+    pub(super) fn with<R>(strips: usize, work: impl FnOnce(&mut [Kept]) -> R) -> R {
+        thread_local!(static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) });
+        let none = Kept { len: 0, steps: [0; STEPS] };
+        KEPT.with(|kept| match kept.try_borrow_mut() {
+            Ok(mut kept) => {
+                if kept.len() < strips {
+                    kept.resize(strips, none);
+                }
+                work(&mut kept[..strips])
+            }
+            // This thread is waiting inside another product, and has been given this one meanwhile.
+            Err(_) => work(&mut vec![none; strips]),
+        })
+    }
+
+    #[inline(always)]
+    pub(super) fn steps(&self) -> &[u8] {
+        &self.steps[..self.len]
+    }
+}
+
+/// A packed block of `A`: its strips, each `strip_len` after the one before, and what is in each.
+#[derive(Clone, Copy)]
+pub(super) struct Block<'a, T> {
+    pub(super) numbers: &'a [T],
+    pub(super) strip_len: usize,
+    pub(super) kept: &'a [Kept],
+}
+
 /// Numbers by which a packed strip is longer than what it holds: whole registers are stored.
 const SLACK: usize = 16;
 
@@ -36,10 +83,9 @@ pub(super) fn strip_len(steps: usize, mr: usize) -> usize {
     steps * mr + SLACK
 }
 
-/// Numbers that `m` rows and so many steps of `k` take, packed. What is left of full strips takes three at most: seven
-/// rows are four, two and one.
-pub(super) fn packed_len(m: usize, steps: usize, mr: usize) -> usize {
-    (m / mr + 3) * strip_len(steps, mr)
+/// Strips in `m` rows, at most. What is left of full strips takes three: seven rows are four, two and one.
+pub(super) fn strips(m: usize, mr: usize) -> usize {
+    m / mr + 3
 }
 
 /// Copies `A` strip after strip, each so that the numbers for one step of `k` lie together. A strip of fewer rows than
@@ -52,18 +98,19 @@ pub(super) fn pack_strips<T: Real, S: Lanes<T, N>, const N: usize, const MR: usi
     m: usize,
     steps: usize,
     block: &mut [T],
+    kept: &mut [Kept],
 ) {
-    let (mut i, mut strips) = (0, block.chunks_exact_mut(strip_len(steps, MR)));
+    let (mut i, mut strips) = (0, block.chunks_exact_mut(strip_len(steps, MR)).zip(kept));
     while i < m {
         let height = strip_height::<MR>(m - i);
-        let (a, strip) = (a.from(i, 0), strips.next().expect("room for every strip"));
+        let (a, (strip, kept)) = (a.from(i, 0), strips.next().expect("room for every strip"));
         match height {
-            4 if const { MR > 4 } => pack_strip::<T, S, N, 4>(simd, a, steps, strip),
-            2 => pack_strip::<T, S, N, 2>(simd, a, steps, strip),
-            1 => pack_strip::<T, S, N, 1>(simd, a, steps, strip),
-            _ => pack_strip::<T, S, N, MR>(simd, a, steps, strip),
+            4 if const { MR > 4 } => pack_strip::<T, S, N, 4>(simd, a, steps, strip, kept),
+            2 => pack_strip::<T, S, N, 2>(simd, a, steps, strip, kept),
+            1 => pack_strip::<T, S, N, 1>(simd, a, steps, strip, kept),
+            _ => pack_strip::<T, S, N, MR>(simd, a, steps, strip, kept),
         }
-        round(precision, &mut strip[..steps * height]);
+        round(precision, &mut strip[..kept.len * height]);
         i += height;
     }
 }
@@ -75,9 +122,14 @@ fn pack_strip<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize>(
     a: Operand<T>,
     steps: usize,
     strip: &mut [T],
+    kept: &mut Kept,
 ) {
     let groups = MR.div_ceil(N);
     let strip = &mut strip[..steps * MR + SLACK];
+    // Registers reach beyond the strip, into rows that are not its own.
+    let rows = (1u32 << MR) - 1;
+    let mut nonzero = [0u8; STEPS];
+    let nonzero = &mut nonzero[..steps];
     let mut k = 0;
     if a.column == 1 {
         while k + N <= steps {
@@ -91,25 +143,50 @@ fn pack_strip<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize>(
                 squares[g] = simd.transpose(squares[g]);
             }
             for l in 0..N {
+                let mut mask = 0;
                 for g in 0..groups {
                     store(simd, &mut strip[(k + l) * MR + g * N..], squares[g][l]);
+                    mask |= simd.nonzero(squares[g][l]) << (g * N);
                 }
+                nonzero[k + l] = (mask & rows != 0).into();
             }
             k += N;
         }
     } else {
         while k < steps && k * a.column + groups * N <= a.data.len() {
+            let mut mask = 0;
             for g in 0..groups {
                 let column = load(simd, &a.data[k * a.column + g * N..]);
                 store(simd, &mut strip[k * MR + g * N..], column);
+                mask |= simd.nonzero(column) << (g * N);
             }
+            nonzero[k] = (mask & rows != 0).into();
             k += 1;
         }
     }
     for k in k..steps {
         for r in 0..MR {
-            strip[k * MR + r] = a.data[r * a.row + k * a.column];
+            let x = a.data[r * a.row + k * a.column];
+            strip[k * MR + r] = x;
+            nonzero[k] |= u8::from(x != T::zero());
         }
+    }
+    keep::<T, MR>(strip.as_chunks_mut().0, nonzero, kept);
+}
+
+/// Moves the steps that are not zero together, in place. A pass of its own, so that a strip without zeros, as of weights or
+/// gradients, costs no more than before; and without a branch, for nobody can foretell which are zero.
+#[inline(always)]
+fn keep<T: Real, const MR: usize>(strip: &mut [[T; MR]], nonzero: &[u8], kept: &mut Kept) {
+    kept.len = nonzero.len();
+    if nonzero.iter().fold(1, |all, &x| all & x) == 1 {
+        return;
+    }
+    kept.len = 0;
+    for k in 0..nonzero.len() {
+        strip[kept.len] = strip[k];
+        kept.steps[kept.len % STEPS] = k as u8;
+        kept.len += usize::from(nonzero[k]);
     }
 }
 
@@ -213,7 +290,7 @@ fn store<T: Real, S: Lanes<T, N>, const N: usize>(simd: S, to: &mut [T], v: S::V
 mod tests {
     use super::*;
 
-    fn strips<const MR: usize>(mut m: usize) -> usize {
+    fn heights<const MR: usize>(mut m: usize) -> usize {
         let mut strips = 0;
         while m > 0 {
             m -= strip_height::<MR>(m);
@@ -225,8 +302,8 @@ mod tests {
     #[test]
     fn there_is_room_for_the_strips_of_any_height_on_any_instruction_set() {
         for m in 0..100 {
-            for (strips, mr) in [(strips::<4>(m), 4), (strips::<6>(m), 6), (strips::<8>(m), 8)] {
-                assert!(strips * strip_len(5, mr) <= packed_len(m, 5, mr), "{m} rows in strips of {mr}");
+            for (needed, mr) in [(heights::<4>(m), 4), (heights::<6>(m), 6), (heights::<8>(m), 8)] {
+                assert!(needed <= strips(m, mr), "{m} rows in strips of {mr}");
             }
         }
     }

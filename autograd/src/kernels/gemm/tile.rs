@@ -4,6 +4,7 @@
     reason = "a closure that is not inlined lacks the instruction set; a loop cannot"
 )]
 
+use super::pack::STEPS;
 use crate::Real;
 use crate::kernels::simd::Lanes;
 
@@ -20,10 +21,12 @@ pub(super) enum Left<'a, T, const MR: usize> {
     Rows([&'a [T]; MR]),
     /// Packed: the numbers for one step of `k` together, and step after step.
     Packed(&'a [[T; MR]]),
+    /// Packed, and only some steps of `k`: these.
+    Some(&'a [[T; MR]], &'a [u8]),
 }
 
 /// `C += A · B` (or `C = A · B`, if `fresh`) for a tile of `MR` rows and `NV` registers of `N` columns, and so many steps
-/// of `k`. The rows of `B` follow each other.
+/// of `k`. The rows of `B` follow each other, and are followed by as many numbers, whatever they are, as make [`STEPS`] rows.
 ///
 /// Each element of `C` is one chain of fused multiply–adds in the order of `k`: whatever the tile, the packing, the
 /// instruction set or the thread, that chain is the same, and so are its bits.
@@ -48,15 +51,40 @@ pub(super) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
             }
         }
     }
-    let b = &b[..steps * NV * N];
     match a {
+        Left::Some(a, steps) => {
+            // As many rows as an index may say, so that none need be checked.
+            let (b, _) = b[..STEPS * NV * N].as_chunks::<N>();
+            let (blocks, rest) = a[..steps.len()].as_chunks::<UNROLL_PACKED>();
+            let (ks, last) = steps.as_chunks::<UNROLL_PACKED>();
+            for (a, ks) in blocks.iter().zip(ks) {
+                for u in 0..UNROLL_PACKED {
+                    step(
+                        simd,
+                        #[inline(always)]
+                        |r| a[u][r],
+                        &b[usize::from(ks[u]) * NV..],
+                        &mut sums,
+                    );
+                }
+            }
+            for (a, &k) in rest.iter().zip(last) {
+                step(
+                    simd,
+                    #[inline(always)]
+                    |r| a[r],
+                    &b[usize::from(k) * NV..],
+                    &mut sums,
+                );
+            }
+        }
         Left::Rows(a) => {
             let mut blocks: [&[[T; UNROLL_ROWS]]; MR] = [&[]; MR];
             let mut rests: [&[T]; MR] = [&[]; MR];
             for r in 0..MR {
                 (blocks[r], rests[r]) = a[r][..steps].as_chunks();
             }
-            let mut panels = b.chunks_exact(UNROLL_ROWS * NV * N);
+            let mut panels = b[..steps * NV * N].chunks_exact(UNROLL_ROWS * NV * N);
             for (i, b) in (&mut panels).enumerate() {
                 let zeros = [T::zero(); UNROLL_ROWS];
                 let mut block: [&[T; UNROLL_ROWS]; MR] = [&zeros; MR];
@@ -68,7 +96,7 @@ pub(super) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
                         simd,
                         #[inline(always)]
                         |r| block[r][u],
-                        &b[u * NV * N..],
+                        b[u * NV * N..].as_chunks().0,
                         &mut sums,
                     );
                 }
@@ -78,21 +106,21 @@ pub(super) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
                     simd,
                     #[inline(always)]
                     |r| rests[r][k],
-                    b,
+                    b.as_chunks().0,
                     &mut sums,
                 );
             }
         }
         Left::Packed(a) => {
             let (blocks, rest) = a[..steps].as_chunks::<UNROLL_PACKED>();
-            let mut panels = b.chunks_exact(UNROLL_PACKED * NV * N);
+            let mut panels = b[..steps * NV * N].chunks_exact(UNROLL_PACKED * NV * N);
             for (a, b) in blocks.iter().zip(&mut panels) {
                 for u in 0..UNROLL_PACKED {
                     step(
                         simd,
                         #[inline(always)]
                         |r| a[u][r],
-                        &b[u * NV * N..],
+                        b[u * NV * N..].as_chunks().0,
                         &mut sums,
                     );
                 }
@@ -102,7 +130,7 @@ pub(super) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
                     simd,
                     #[inline(always)]
                     |r| a[r],
-                    b,
+                    b.as_chunks().0,
                     &mut sums,
                 );
             }
@@ -120,10 +148,10 @@ pub(super) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
 fn step<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
     simd: S,
     a: impl Fn(usize) -> T,
-    b: &[T],
+    b: &[[T; N]],
     sums: &mut [[S::V; NV]; MR],
 ) {
-    let (b, _) = b[..NV * N].as_chunks::<N>();
+    let b = &b[..NV];
     let mut row = [simd.splat(T::zero()); NV];
     for v in 0..NV {
         row[v] = simd.load(&b[v]);

@@ -13,7 +13,7 @@ token! {
 
 /// One register of one kind of number: which intrinsics it takes.
 macro_rules! lanes {
-    ($T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident, $transpose:ident) => {
+    ($T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident, $transpose:ident, $nonzero:ident) => {
         impl Lanes<$T, $N> for Neon {
             type V = $V;
 
@@ -44,12 +44,17 @@ macro_rules! lanes {
                 // SAFETY: the token proves that the CPU has these instructions.
                 unsafe { $transpose(rows) }
             }
+            #[inline(always)]
+            fn nonzero(self, v: $V) -> u32 {
+                // SAFETY: the token proves that the CPU has these instructions.
+                unsafe { $nonzero(v) }
+            }
         }
     };
 }
 
-lanes!(f32, 4, float32x4_t: vdupq_n_f32, vld1q_f32, vst1q_f32, vfmaq_f32, transpose_4);
-lanes!(f64, 2, float64x2_t: vdupq_n_f64, vld1q_f64, vst1q_f64, vfmaq_f64, transpose_2);
+lanes!(f32, 4, float32x4_t: vdupq_n_f32, vld1q_f32, vst1q_f32, vfmaq_f32, transpose_4, nonzero_4);
+lanes!(f64, 2, float64x2_t: vdupq_n_f64, vld1q_f64, vst1q_f64, vfmaq_f64, transpose_2, nonzero_2);
 
 /// Pairs of rows exchange single numbers, then pairs of numbers.
 #[inline]
@@ -64,4 +69,21 @@ fn transpose_4([a, b, c, d]: [float32x4_t; 4]) -> [float32x4_t; 4] {
 #[target_feature(enable = "neon")]
 fn transpose_2([a, b]: [float64x2_t; 2]) -> [float64x2_t; 2] {
     [vtrn1q_f64(a, b), vtrn2q_f64(a, b)]
+}
+
+/// The bit of each lane, but not where it is 0.
+#[inline]
+#[target_feature(enable = "neon")]
+fn nonzero_4(v: float32x4_t) -> u32 {
+    // SAFETY: it reads as many bytes as the array has.
+    let bits = unsafe { vld1q_u32([1, 2, 4, 8].as_ptr()) };
+    vaddvq_u32(vbicq_u32(bits, vceqzq_f32(v)))
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn nonzero_2(v: float64x2_t) -> u32 {
+    // SAFETY: it reads as many bytes as the array has.
+    let bits = unsafe { vld1q_u64([1, 2].as_ptr()) };
+    vaddvq_u64(vbicq_u64(bits, vceqzq_f64(v))) as u32
 }

@@ -74,6 +74,8 @@ pub trait Lanes<T, const N: usize>: Simd {
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `N` registers as the rows of a square: its columns.
     fn transpose(self, rows: [Self::V; N]) -> [Self::V; N];
+    /// Bit `l` says whether the number in lane `l` is another than 0; a NaN is.
+    fn nonzero(self, v: Self::V) -> u32;
 }
 
 /// The instruction sets there are code paths for, each with its token.
@@ -186,11 +188,17 @@ mod tests {
             square.iter_mut().zip(columns).for_each(|(row, column)| token.store(row, column));
         });
         assert_eq!(square, expected);
+
+        for special in [T::nan(), T::infinity(), T::min_positive_value(), -T::one()] {
+            let numbers: [T; N] = std::array::from_fn(|l| [T::zero(), -T::zero(), special][(l + l / 3) % 3]);
+            let expected = (0..N).filter(|&l| numbers[l] != T::zero()).fold(0, |mask, l| mask | 1 << l);
+            assert_eq!(token.vectorize(|| token.nonzero(token.load(&numbers))), expected, "{numbers:?}");
+        }
     }
 
     /// No path that the machine has goes untested: the match is over the very list that is chosen from.
     #[test]
-    fn every_token_this_cpu_has_loads_multiplies_adds_transposes_and_stores() {
+    fn every_token_this_cpu_has_loads_multiplies_adds_transposes_finds_zeros_and_stores() {
         for isa in Isa::available() {
             match isa {
                 Isa::Scalar(t) => (lanes::<f32, 4>(t), lanes::<f64, 4>(t)),

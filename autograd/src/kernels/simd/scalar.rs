@@ -37,4 +37,8 @@ impl<T: Real, const N: usize> Lanes<T, N> for Scalar {
     fn transpose(self, rows: [[T; N]; N]) -> [[T; N]; N] {
         std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
     }
+    #[inline(always)]
+    fn nonzero(self, v: [T; N]) -> u32 {
+        v.iter().rev().fold(0, |mask, &x| mask << 1 | u32::from(x != T::zero()))
+    }
 }

@@ -17,7 +17,7 @@ token! {
 
 /// One register of one kind of number: which intrinsics it takes.
 macro_rules! lanes {
-    ($Token:ty, $T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident, $transpose:ident) => {
+    ($Token:ty, $T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident, $transpose:ident, $nonzero:ident) => {
         impl Lanes<$T, $N> for $Token {
             type V = $V;
 
@@ -48,14 +48,19 @@ macro_rules! lanes {
                 // SAFETY: the token proves that the CPU has these instructions.
                 unsafe { $transpose(rows) }
             }
+            #[inline(always)]
+            fn nonzero(self, v: $V) -> u32 {
+                // SAFETY: the token proves that the CPU has these instructions.
+                unsafe { $nonzero(v) }
+            }
         }
     };
 }
 
-lanes!(Avx2, f32, 8, __m256: _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, transpose_8);
-lanes!(Avx2, f64, 4, __m256d: _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, transpose_4);
-lanes!(Avx512, f32, 16, __m512: _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, transpose_16);
-lanes!(Avx512, f64, 8, __m512d: _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, transpose_8_doubles);
+lanes!(Avx2, f32, 8, __m256: _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, transpose_8, nonzero_8);
+lanes!(Avx2, f64, 4, __m256d: _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, transpose_4, nonzero_4);
+lanes!(Avx512, f32, 16, __m512: _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, transpose_16, nonzero_16);
+lanes!(Avx512, f64, 8, __m512d: _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, transpose_8_doubles, nonzero_8_doubles);
 
 /// Pairs of numbers, then pairs of pairs, then halves of registers change places: 24 shuffles.
 #[inline]
@@ -143,4 +148,28 @@ fn transpose_8_doubles(mut r: [__m512d; 8]) -> [__m512d; 8] {
         }
     }
     r
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn nonzero_8(v: __m256) -> u32 {
+    _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(v, _mm256_setzero_ps())) as u32
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn nonzero_4(v: __m256d) -> u32 {
+    _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_NEQ_UQ>(v, _mm256_setzero_pd())) as u32
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn nonzero_16(v: __m512) -> u32 {
+    _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(v, _mm512_setzero_ps()).into()
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn nonzero_8_doubles(v: __m512d) -> u32 {
+    _mm512_cmp_pd_mask::<_CMP_NEQ_UQ>(v, _mm512_setzero_pd()).into()
 }
