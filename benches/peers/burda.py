@@ -24,7 +24,7 @@ args = parser.parse_args()
 cpus = len(os.sched_getaffinity(0))
 target = json.loads(subprocess.run(["cargo", "metadata", "--no-deps", "--format-version", "1"], check=True, text=True,
                                    stdout=subprocess.PIPE, cwd=ROOT).stdout)["target_directory"]
-subprocess.run(["cargo", "build", "--release", "-p", "vae"], check=True, cwd=ROOT)
+subprocess.run(["cargo", "build", "--release", "-p", "cli"], check=True, cwd=ROOT)
 vae = Path(target) / "release" / "vae"
 
 
@@ -32,6 +32,17 @@ def lines(*command):
     environment = os.environ | {f"{name}_NUM_THREADS": str(cpus) for name in ["OMP", "MKL"]}
     done = subprocess.run([str(word) for word in command], check=True, text=True, stdout=subprocess.PIPE, env=environment)
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def has(package):
+    """Whether it can be compared with; if not, says so."""
+    try:
+        found = subprocess.run([args.python, "-c", f"import {package}"], stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:
+        found = False
+    if not found:
+        print(f"not installed: {args.python} cannot import {package}; see benches/peers/README.md", flush=True)
+    return found
 
 
 def ours(scratch, samples, batch, images, epochs):
@@ -57,18 +68,21 @@ def our_log_p(run):
 
 
 def table_line(name, ours, theirs):
+    if not theirs:
+        return print(f"{name:<44} {statistics.median(ours):>8.3f}        –", flush=True)
     ratios = [theirs / ours for ours, theirs in zip(ours, theirs)]
     print(f"{name:<44} {statistics.median(ours):>8.3f} {statistics.median(theirs):>8.3f} {statistics.median(ratios):>7.2f}"
           f"   {min(ratios):.2f} to {max(ratios):.2f}", flush=True)
 
 
+with_jax, with_torch = has("jax"), has("torch")
 print(f"{cpus} threads; medians of {args.rounds} rounds\n")
 print(f"{'seconds':<44} {'ours':>8} {'theirs':>8} {'ratio':>7}")
 with TemporaryDirectory() as scratch:
     for samples, batch, steps in TRAINING:
         times = [[], []]
         for number in range(args.rounds):
-            for seconds, contender in zip(times, [ours, jax]):
+            for seconds, contender in zip(times, [ours, jax] if with_jax else [ours]):
                 run = Path(scratch) / f"{samples}-{number}"
                 epochs = contender(run, samples, batch, steps * batch, 3)[1:]
                 seconds.append(statistics.median(epoch["seconds"] for epoch in epochs))
@@ -76,5 +90,6 @@ with TemporaryDirectory() as scratch:
     times = [[], []]
     for number in range(args.rounds):
         times[0].append(our_log_p(Path(scratch) / "50-0"))
-        times[1].append(lines(args.python, PEERS / "log_p_torch.py", "--images", args.images, "--samples", 5000)[0]["seconds"])
+        if with_torch:
+            times[1].append(lines(args.python, PEERS / "log_p_torch.py", "--images", args.images, "--samples", 5000)[0]["seconds"])
     table_line(f"log p, {args.images} images of 5,000 samples; PyTorch", *times)

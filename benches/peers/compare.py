@@ -39,7 +39,7 @@ class Ours:
         self.options = options
 
     def prepare(self, _, target):
-        self.program = cargo_build(ROOT / "vae", target) / "vae"
+        self.program = cargo_build(ROOT / "vae" / "cli", target) / "vae"
         return "commit " + output("git", "describe", "--always", "--dirty", cwd=ROOT)
 
     def command(self, threads, scratch):

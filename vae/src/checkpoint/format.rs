@@ -83,7 +83,9 @@ impl View for Tensor<'_> {
 
     /// Row after row.
     fn data(&self) -> Cow<'_, [u8]> {
-        self.0.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into()
+        let mut bytes = Vec::with_capacity(self.data_len());
+        self.0.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes()));
+        bytes.into()
     }
 
     fn data_len(&self) -> usize {

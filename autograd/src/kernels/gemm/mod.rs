@@ -43,6 +43,9 @@ const PACK_PIECE: usize = 1 << 13;
 /// [`Precision::Bf16`] operands are rounded to bfloat16; their products, which are then exact in `f32`, are summed as any
 /// others.
 ///
+/// Where several rows of `A` are zero at the same step of `k`, that term is left out, which changes no bit as long as `B` is
+/// finite; `0 · ∞` may then be missing from a sum.
+///
 /// # Panics
 /// If the shapes do not fit.
 pub fn gemm<T: Real>(a: View<T>, b: View<T>, precision: Precision, write: Write, c: ViewMut<T>) {
