@@ -19,7 +19,11 @@ fn zeros(c: &mut Criterion) {
     let train = mnist().train;
     let mut images = Array2::<f32>::zeros((BATCH, 784));
     let mut randomness: Generator = datasets::generator(1, "zeros", 0);
-    train.batches(BATCH, 1, 0).iter().next().expect("a batch").write_to(Pixels::Grey, &mut randomness, images.view_mut());
+    train.batches(BATCH, 1, 0).iter().next().expect("a batch").write_to(
+        Pixels::Grey,
+        &mut randomness,
+        images.view_mut(),
+    );
     let dense = images.mapv(|x| x + 0.5);
     let number = |(i, j)| ((i * 31 + j * 17) % 101) as f32 / 101.0 - 0.5;
     let (w, ds) = (Array2::from_shape_fn((784, UNITS), number), Array2::from_shape_fn((BATCH, UNITS), number));
