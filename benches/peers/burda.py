@@ -9,9 +9,8 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-PEERS = Path(__file__).resolve().parent
-ROOT = PEERS.parents[1]
-DATA = ROOT / "datasets" / "mnist"
+from compare import DATA, PEERS, ROOT, NotInstalled, Python
+
 NETWORK = ["--hidden", "200,200", "--latent", "50", "--activation", "tanh", "--binarize", "dynamic"]
 # Samples, batch, steps an epoch.
 TRAINING = [(5, 100, 200), (50, 100, 30), (1, 20, 1000)]
@@ -37,12 +36,9 @@ def lines(*command):
 def has(package):
     """Whether it can be compared with; if not, says so."""
     try:
-        found = subprocess.run([args.python, "-c", f"import {package}"], stderr=subprocess.DEVNULL).returncode == 0
-    except OSError:
-        found = False
-    if not found:
-        print(f"not installed: {args.python} cannot import {package}; see benches/peers/README.md", flush=True)
-    return found
+        return Python(package, None).prepare(args.python, None)
+    except NotInstalled as how:
+        print(f"{package}: {how}", flush=True)
 
 
 def ours(scratch, samples, batch, images, epochs):
@@ -91,5 +87,6 @@ with TemporaryDirectory() as scratch:
     for number in range(args.rounds):
         times[0].append(our_log_p(Path(scratch) / "50-0"))
         if with_torch:
-            times[1].append(lines(args.python, PEERS / "log_p_torch.py", "--images", args.images, "--samples", 5000)[0]["seconds"])
+            done = lines(args.python, PEERS / "log_p_torch.py", "--images", args.images, "--samples", 5000)
+            times[1].append(done[0]["seconds"])
     table_line(f"log p, {args.images} images of 5,000 samples; PyTorch", *times)

@@ -82,12 +82,22 @@ macro_rules! products {
                     panels::<$T, _, $n3, $r3, $v3>(simd, part, c, b)));
             }
 
-            fn pack(isa: Isa, precision: Precision, a: Operand<Self>, [m, steps]: [usize; 2], block: &mut [Self], kept: &mut [Kept]) {
+            fn pack(
+                isa: Isa, precision: Precision, a: Operand<Self>, [m, steps]: [usize; 2], block: &mut [Self], kept: &mut [Kept],
+            ) {
                 dispatch!(isa, simd =>
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n0, $r0>(simd, precision, a, m, steps, block, kept)),
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n1, $r1>(simd, precision, a, m, steps, block, kept)),
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n2, $r2>(simd, precision, a, m, steps, block, kept)),
-                    simd.vectorize(#[inline(always)] || pack_strips::<$T, _, $n3, $r3>(simd, precision, a, m, steps, block, kept)));
+                    simd.vectorize(#[inline(always)] || {
+                        pack_strips::<$T, _, $n0, $r0>(simd, precision, a, m, steps, block, kept);
+                    }),
+                    simd.vectorize(#[inline(always)] || {
+                        pack_strips::<$T, _, $n1, $r1>(simd, precision, a, m, steps, block, kept);
+                    }),
+                    simd.vectorize(#[inline(always)] || {
+                        pack_strips::<$T, _, $n2, $r2>(simd, precision, a, m, steps, block, kept);
+                    }),
+                    simd.vectorize(#[inline(always)] || {
+                        pack_strips::<$T, _, $n3, $r3>(simd, precision, a, m, steps, block, kept);
+                    }));
             }
 
             fn tile(isa: Isa) -> [usize; 2] {
@@ -98,16 +108,7 @@ macro_rules! products {
                 thread_local! {
                     static BUFFERS: [RefCell<Vec<$T>>; 2] = const { [const { RefCell::new(Vec::new()) }; 2] };
                 }
-                BUFFERS.with(|buffers| match buffers[which as usize].try_borrow_mut() {
-                    Ok(mut buffer) => {
-                        if buffer.len() < len {
-                            buffer.resize(len, 0.0);
-                        }
-                        work(&mut buffer[..len])
-                    }
-                    // This thread is waiting inside another product, and has been given this one meanwhile.
-                    Err(_) => work(&mut vec![0.0; len]),
-                })
+                BUFFERS.with(|buffers| with_room(&buffers[which as usize], len, 0.0, work))
             }
         }
     )*};
@@ -116,6 +117,25 @@ macro_rules! products {
 products! {
     f32: scalar 4 (4 x 1), avx2 8 (6 x 2), avx512 16 (8 x 3), neon 4 (8 x 3);
     f64: scalar 4 (4 x 1), avx2 4 (6 x 2), avx512 8 (8 x 3), neon 2 (8 x 3);
+}
+
+/// Lends so much of a thread's buffer; what it holds is anything.
+pub(super) fn with_room<X: Clone, R>(
+    buffer: &RefCell<Vec<X>>,
+    len: usize,
+    anything: X,
+    work: impl FnOnce(&mut [X]) -> R,
+) -> R {
+    match buffer.try_borrow_mut() {
+        Ok(mut buffer) => {
+            if buffer.len() < len {
+                buffer.resize(len, anything);
+            }
+            work(&mut buffer[..len])
+        }
+        // This thread is waiting inside another product, and has been given this one meanwhile.
+        Err(_) => work(&mut vec![anything; len]),
+    }
 }
 
 /// Panels of `B`, as wide as a tile: packed, a few together, and then multiplied, one after the other.
@@ -242,7 +262,7 @@ fn strip<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usi
             // Strips lie as far apart as the highest are long, also those that are less high.
             let (kept, a) = (block.kept[strip].steps(), &block.numbers[strip * block.strip_len..]);
             let a = a[..kept.len() * MR].as_chunks().0;
-            if kept.len() == steps { Left::Packed(a) } else { Left::Some(a, kept) }
+            if kept.len() == steps { Left::Packed(a) } else { Left::Listed(a, kept) }
         }
         None => {
             let mut rows: [&[T]; MR] = [&[]; MR];

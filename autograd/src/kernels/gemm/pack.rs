@@ -3,9 +3,9 @@
 //! Where a tile reads one stream of numbers after the other, nothing has to be searched for: neither lines nor pages,
 //! of which a strip of rows that are far apart would touch one each, at every step.
 //!
-//! Steps of `k` at which a whole strip of `A` is zero are left out of it. Images are mostly zeros: of MNIST's pixels and six images
-//! at a time, 0.44 of the steps are left; of its images and six neighbouring pixels, 0.34. A fused multiply–add with zero changes no
-//! sum, so the bits are the same, as long as `B` is finite: what is infinite or NaN there may be left out, too.
+//! Steps of `k` at which a whole strip of `A` is zero are left out of it. Images are mostly zeros: of MNIST's pixels and six
+//! images at a time, 0.44 of the steps are left; of its images and six neighbouring pixels, 0.34. A fused multiply–add with
+//! zero changes no sum, so the bits are the same, as long as `B` is finite: what is infinite or NaN there may be left out, too.
 #![allow(
     clippy::needless_range_loop,
     reason = "a closure that is not inlined lacks the instruction set; a loop cannot"
@@ -14,6 +14,7 @@
 use std::cell::RefCell;
 
 use super::Operand;
+use super::leaf::with_room;
 use crate::kernels::simd::Lanes;
 use crate::{Precision, Real};
 
@@ -36,7 +37,7 @@ const GROUPS: usize = 4;
 /// Steps of `k` in a block, at most: a panel of `B`, 16 columns wide, takes half of the first-level cache.
 pub(super) const STEPS: usize = 256;
 
-/// The steps of `k` that a packed strip of `A` holds, in ascending order.
+/// The steps of `k` that a packed strip of `A` holds, in ascending order; where it holds all of them, only how many they are.
 #[derive(Clone, Copy)]
 pub struct Kept {
     len: usize,
@@ -47,17 +48,7 @@ impl Kept {
     /// So many of this thread's, which hold anything.
     pub(super) fn with<R>(strips: usize, work: impl FnOnce(&mut [Kept]) -> R) -> R {
         thread_local!(static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) });
-        let none = Kept { len: 0, steps: [0; STEPS] };
-        KEPT.with(|kept| match kept.try_borrow_mut() {
-            Ok(mut kept) => {
-                if kept.len() < strips {
-                    kept.resize(strips, none);
-                }
-                work(&mut kept[..strips])
-            }
-            // This thread is waiting inside another product, and has been given this one meanwhile.
-            Err(_) => work(&mut vec![none; strips]),
-        })
+        KEPT.with(|kept| with_room(kept, strips, Kept { len: 0, steps: [0; STEPS] }, work))
     }
 
     #[inline(always)]

@@ -21,8 +21,8 @@ pub(super) enum Left<'a, T, const MR: usize> {
     Rows([&'a [T]; MR]),
     /// Packed: the numbers for one step of `k` together, and step after step.
     Packed(&'a [[T; MR]]),
-    /// Packed, and only some steps of `k`: these.
-    Some(&'a [[T; MR]], &'a [u8]),
+    /// Packed, and only the steps of `k` in this list.
+    Listed(&'a [[T; MR]], &'a [u8]),
 }
 
 /// `C += A · B` (or `C = A · B`, if `fresh`) for a tile of `MR` rows and `NV` registers of `N` columns, and so many steps
@@ -52,7 +52,7 @@ pub(super) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
         }
     }
     match a {
-        Left::Some(a, steps) => {
+        Left::Listed(a, steps) => {
             // As many rows as an index may say, so that none need be checked.
             let (b, _) = b[..STEPS * NV * N].as_chunks::<N>();
             let (blocks, rest) = a[..steps.len()].as_chunks::<UNROLL_PACKED>();

@@ -13,7 +13,8 @@ token! {
 
 /// One register of one kind of number: which intrinsics it takes.
 macro_rules! lanes {
-    ($T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident, $transpose:ident, $nonzero:ident) => {
+    ($T:ty, $N:literal, $V:ty:
+     $splat:ident, $load:ident, $store:ident, $mul_add:ident, $transpose:ident, $nonzero:ident) => {
         impl Lanes<$T, $N> for Neon {
             type V = $V;
 

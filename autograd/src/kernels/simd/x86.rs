@@ -17,7 +17,8 @@ token! {
 
 /// One register of one kind of number: which intrinsics it takes.
 macro_rules! lanes {
-    ($Token:ty, $T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident, $transpose:ident, $nonzero:ident) => {
+    ($Token:ty, $T:ty, $N:literal, $V:ty:
+     $splat:ident, $load:ident, $store:ident, $mul_add:ident, $transpose:ident, $nonzero:ident) => {
         impl Lanes<$T, $N> for $Token {
             type V = $V;
 
@@ -57,10 +58,14 @@ macro_rules! lanes {
     };
 }
 
-lanes!(Avx2, f32, 8, __m256: _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, transpose_8, nonzero_8);
-lanes!(Avx2, f64, 4, __m256d: _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, transpose_4, nonzero_4);
-lanes!(Avx512, f32, 16, __m512: _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, transpose_16, nonzero_16);
-lanes!(Avx512, f64, 8, __m512d: _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, transpose_8_doubles, nonzero_8_doubles);
+lanes!(Avx2, f32, 8, __m256:
+    _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, transpose_8, nonzero_8);
+lanes!(Avx2, f64, 4, __m256d:
+    _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, transpose_4, nonzero_4);
+lanes!(Avx512, f32, 16, __m512:
+    _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, transpose_16, nonzero_16);
+lanes!(Avx512, f64, 8, __m512d:
+    _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, transpose_8_doubles, nonzero_8_doubles);
 
 /// Pairs of numbers, then pairs of pairs, then halves of registers change places: 24 shuffles.
 #[inline]
@@ -150,6 +155,7 @@ fn transpose_8_doubles(mut r: [__m512d; 8]) -> [__m512d; 8] {
     r
 }
 
+/// Not equal, or not comparable: a NaN is not zero.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn nonzero_8(v: __m256) -> u32 {
