@@ -117,10 +117,6 @@ fn pack_strip<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize>(
 ) {
     let groups = MR.div_ceil(N);
     let strip = &mut strip[..steps * MR + SLACK];
-    // Registers reach beyond the strip, into rows that are not its own.
-    let rows = (1u32 << MR) - 1;
-    let mut nonzero = [0u8; STEPS];
-    let nonzero = &mut nonzero[..steps];
     let mut k = 0;
     if a.column == 1 {
         while k + N <= steps {
@@ -134,50 +130,60 @@ fn pack_strip<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize>(
                 squares[g] = simd.transpose(squares[g]);
             }
             for l in 0..N {
-                let mut mask = 0;
                 for g in 0..groups {
                     store(simd, &mut strip[(k + l) * MR + g * N..], squares[g][l]);
-                    mask |= simd.nonzero(squares[g][l]) << (g * N);
                 }
-                nonzero[k + l] = (mask & rows != 0).into();
             }
             k += N;
         }
     } else {
         while k < steps && k * a.column + groups * N <= a.data.len() {
-            let mut mask = 0;
             for g in 0..groups {
                 let column = load(simd, &a.data[k * a.column + g * N..]);
                 store(simd, &mut strip[k * MR + g * N..], column);
-                mask |= simd.nonzero(column) << (g * N);
             }
-            nonzero[k] = (mask & rows != 0).into();
             k += 1;
         }
     }
     for k in k..steps {
         for r in 0..MR {
-            let x = a.data[r * a.row + k * a.column];
-            strip[k * MR + r] = x;
-            nonzero[k] |= u8::from(x != T::zero());
+            strip[k * MR + r] = a.data[r * a.row + k * a.column];
         }
     }
-    keep::<T, MR>(strip.as_chunks_mut().0, nonzero, kept);
+    keep::<T, S, N, MR>(simd, steps, strip, kept);
 }
 
-/// Moves the steps that are not zero together, in place. A pass of its own, so that a strip without zeros, as of weights or
-/// gradients, costs no more than before; and without a branch, for nobody can foretell which are zero.
+/// Moves the steps that are not zero together, in place, and lists them; after packing, where the strip lies in the first-level
+/// cache. A strip without a single zero, as of weights or gradients, is only looked over; and the rest is without a branch, for
+/// nobody can foretell which steps are zero.
 #[inline(always)]
-fn keep<T: Real, const MR: usize>(strip: &mut [[T; MR]], nonzero: &[u8], kept: &mut Kept) {
-    kept.len = nonzero.len();
-    if nonzero.iter().fold(1, |all, &x| all & x) == 1 {
+fn keep<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize>(
+    simd: S,
+    steps: usize,
+    strip: &mut [T],
+    kept: &mut Kept,
+) {
+    let strip = &mut strip[..steps * MR + SLACK];
+    let mut zeros = false;
+    for i in 0..steps * MR {
+        zeros |= strip[i] == T::zero();
+    }
+    if !zeros {
+        kept.len = steps;
         return;
     }
+    // A register reaches beyond its step, into the next.
+    let rows = (1u32 << MR) - 1;
     kept.len = 0;
-    for k in 0..nonzero.len() {
-        strip[kept.len] = strip[k];
+    for k in 0..steps {
+        let mut nonzero = 0;
+        for g in 0..MR.div_ceil(N) {
+            nonzero |= simd.nonzero(load(simd, &strip[k * MR + g * N..])) << (g * N);
+        }
+        let (to, _) = strip.as_chunks_mut::<MR>();
+        to[kept.len] = to[k];
         kept.steps[kept.len % STEPS] = k as u8;
-        kept.len += usize::from(nonzero[k]);
+        kept.len += usize::from(nonzero & rows != 0);
     }
 }
 
