@@ -41,6 +41,12 @@ impl<T: Copy + Default> Buffer<T> {
     }
 }
 
+impl<T: Copy + Default> Default for Buffer<T> {
+    fn default() -> Self {
+        Buffer::zeros(0)
+    }
+}
+
 impl<T: Copy + Default> Clone for Buffer<T> {
     /// The copy is aligned anew: it lies elsewhere.
     fn clone(&self) -> Self {

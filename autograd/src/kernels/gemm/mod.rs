@@ -7,35 +7,21 @@
 //! twice. Every element of `C` is one chain of fused multiply–adds in the order of `k`. So the result
 //! has the same bits for any cut, any tile, any instruction set, and any number of threads.
 
-mod leaf;
+mod loops;
 mod pack;
+mod plan;
 mod thin;
-mod tile;
 
-use arrayvec::ArrayVec;
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 
 use super::Write;
-use super::parallel::{join, threads};
-use super::simd::Isa;
+use super::simd::{Isa, Operand};
 use crate::matrix::{View, ViewMut};
 use crate::{Activation, Precision, Real};
-use leaf::Buffer;
-pub use leaf::Product;
-use pack::{Block, Kept, STEPS, strip_len, strips};
-
-/// Numbers in a packed block of `A`: 256 KB of `f32`, half of a usual second-level cache.
-const BLOCK: usize = 1 << 16;
-/// Rows of `C` in a piece, at most.
-const ROWS: usize = 512;
-/// Columns of `C` that pay for packing `A`.
-const PACKS: usize = 64;
-/// Multiply–adds in a piece, at most: some 10 µs on one core. Smaller ones would not pay for being handed out.
-const PIECE: usize = 1 << 19;
-/// The same without tiles, where the memory limits and each takes longer.
-const THIN_PIECE: usize = 1 << 18;
-/// Numbers that one thread packs, at most.
-const PACK_PIECE: usize = 1 << 13;
+use loops::Part;
+pub use loops::{Kernel, Product};
+use plan::{Plan, Tiles};
+use thin::Thin;
 
 /// `C = A · B` or `C += A · B`, for `A` of shape `[m, k]`, `B` of `[k, n]` and `C` of `[m, n]`.
 ///
@@ -49,7 +35,8 @@ const PACK_PIECE: usize = 1 << 13;
 /// # Panics
 /// If the shapes do not fit.
 pub fn gemm<T: Real>(a: View<T>, b: View<T>, precision: Precision, write: Write, c: ViewMut<T>) {
-    product(isa(), a, b, precision, write, None, c);
+    let isa = isa();
+    product(isa, Tiles::of::<T>(isa), a, b, precision, write, None, c);
 }
 
 /// `C = f(A · B + bias)`: a layer. `bias` has one number per column of `C`. The sum is finished while it is in the
@@ -59,7 +46,8 @@ pub fn gemm<T: Real>(a: View<T>, b: View<T>, precision: Precision, write: Write,
 /// If the shapes do not fit.
 pub fn gemm_bias<T: Real>(a: View<T>, b: View<T>, precision: Precision, bias: &[T], f: Activation, c: ViewMut<T>) {
     assert_eq!(bias.len(), c.ncols(), "gemm: one bias per column");
-    product(isa(), a, b, precision, Write::Set, Some((bias, f)), c);
+    let isa = isa();
+    product(isa, Tiles::of::<T>(isa), a, b, precision, Write::Set, Some((bias, f)), c);
 }
 
 fn isa() -> Isa {
@@ -69,6 +57,7 @@ fn isa() -> Isa {
 /// Chooses how a product is computed.
 fn product<T: Real>(
     isa: Isa,
+    tiles: Tiles,
     a: View<T>,
     b: View<T>,
     precision: Precision,
@@ -82,31 +71,24 @@ fn product<T: Real>(
         return;
     }
     if k == 0 || !c.is_standard_layout() {
-        return odd(isa, a, b, precision, write, finish, c);
+        return odd(isa, tiles, a, b, precision, write, finish, c);
     }
     let (mut copy_a, mut copy_b) = (None, None);
     let (a, b) = (operand(a, &mut copy_a), operand(b, &mut copy_b));
-    let fresh = write == Write::Set;
-    let whole = Part { isa, precision, size: [m, n, k], a, packed: None, b, fresh, finish, flip: false, thin: false };
+    let size = [m, n, k];
     // What is rounded is a copy: the packed one.
-    let in_place = precision == Precision::Single;
-    if in_place && thin::is_thin([m, n, k], b.column == 1) {
-        Part { thin: true, ..whole }.run(c);
-    } else if n >= PACKS {
-        whole.blocks(c);
-    } else if in_place && a.column == 1 {
-        whole.run(c);
-    } else if b.column == 1 && m >= PACKS && finish.is_none() {
-        // Few columns, and A by columns: as Cᵀ = Bᵀ · Aᵀ, nothing that is large has to be turned.
-        Part { size: [n, m, k], a: b.transposed(), b: a.transposed(), flip: true, ..whole }.blocks(c);
-    } else {
-        whole.blocks(c);
+    if precision == Precision::Single && thin::is_thin(size, b.column == 1) {
+        return Thin { isa, size, a, b, write, finish }.share(c);
     }
+    let plan = &Plan::new(isa, tiles, precision, size, a, b);
+    let (size, a, b) = if plan.flip { ([n, m, k], b.transposed(), a.transposed()) } else { (size, a, b) };
+    Part { plan, size, a, packed_a: None, b, write, finish }.run(c);
 }
 
 /// The rare cases: no terms at all, or a result whose rows are not contiguous.
 fn odd<T: Real>(
     isa: Isa,
+    tiles: Tiles,
     a: View<T>,
     b: View<T>,
     precision: Precision,
@@ -116,7 +98,7 @@ fn odd<T: Real>(
 ) {
     let mut sums = Array2::zeros(c.dim());
     if !b.is_empty() {
-        product(isa, a, b, precision, Write::Set, None, sums.view_mut());
+        product(isa, tiles, a, b, precision, Write::Set, None, sums.view_mut());
     }
     match write {
         Write::Set => c.assign(&sums),
@@ -142,152 +124,6 @@ fn operand<'a, T: Real>(x: View<'a, T>, copy: &'a mut Option<Array2<T>>) -> Oper
     Operand { data: copy.as_slice().expect("just made so"), row: columns, column: 1 }
 }
 
-/// An operand as it lies in memory: element `(i, j)` is `data[i · row + j · column]`, and one of the strides is 1.
-#[doc(hidden)]
-#[derive(Clone, Copy)]
-pub struct Operand<'a, T> {
-    data: &'a [T],
-    row: usize,
-    column: usize,
-}
-
-impl<'a, T> Operand<'a, T> {
-    fn transposed(self) -> Operand<'a, T> {
-        Operand { row: self.column, column: self.row, ..self }
-    }
-
-    /// The part that begins at `(i, j)`.
-    #[inline(always)]
-    fn from(self, i: usize, j: usize) -> Operand<'a, T> {
-        Operand { data: &self.data[i * self.row + j * self.column..], ..self }
-    }
-}
-
-/// A product or a part of one: `m × n` sums of so many terms each.
-///
-/// However it is cut, every element of `C` is computed by one thread and in one order.
-#[doc(hidden)]
-#[derive(Clone, Copy)]
-pub struct Part<'a, T> {
-    isa: Isa,
-    precision: Precision,
-    /// `m`, `n`, and the terms.
-    size: [usize; 3],
-    a: Operand<'a, T>,
-    /// `A` once more, in strips as high as a tile.
-    packed: Option<Block<'a, T>>,
-    b: Operand<'a, T>,
-    /// Whether what `C` held is forgotten.
-    fresh: bool,
-    /// What happens to finished rows of `C`: `y = f(c + bias)`.
-    finish: Option<(&'a [T], Activation)>,
-    /// Whether it is the columns of `C` that are contiguous, not its rows.
-    flip: bool,
-    /// Whether it does without tiles.
-    thin: bool,
-}
-
-impl<T: Real> Part<'_, T> {
-    /// Blocks of rows and of `k`, one after the other: each block of `A` is packed, and then all threads work on it.
-    fn blocks(self, mut c: ViewMut<T>) {
-        let [m, n, k] = self.size;
-        let [mr, _] = T::tile(self.isa);
-        // As equal as can be: the last must not be a sliver.
-        let equal = |n: usize, most: usize, unit: usize| n.div_ceil(n.div_ceil(most)).next_multiple_of(unit);
-        let steps = equal(k, STEPS, 8);
-        let rows = equal(m, (BLOCK / steps.min(k)).min(ROWS - mr), mr);
-        let strips = strips(rows.min(m), mr);
-        Kept::with(strips, |kept| {
-            T::with_buffer(Buffer::Block, strips * strip_len(steps.min(k), mr), |block| {
-                for i in (0..m).step_by(rows) {
-                    for k0 in (0..k).step_by(steps) {
-                        let (rows, steps) = (rows.min(m - i), steps.min(k - k0));
-                        let a = self.a.from(i, k0);
-                        pack_parallel(self.isa, self.precision, a, [rows, steps], block, kept);
-                        let last = k0 + steps == k;
-                        let c = c.view_mut();
-                        let c = if self.flip { c } else { c.split_at(Axis(0), i).1.split_at(Axis(0), rows).0 };
-                        Part {
-                            size: [rows, n, steps],
-                            a,
-                            packed: Some(Block { numbers: block, strip_len: strip_len(steps, mr), kept }),
-                            b: self.b.from(k0, 0),
-                            fresh: self.fresh && k0 == 0,
-                            finish: self.finish.filter(|_| last),
-                            ..self
-                        }
-                        .run(c);
-                    }
-                }
-            })
-        });
-    }
-
-    /// Halves, until they are small enough for one thread.
-    fn run(self, c: ViewMut<T>) {
-        let [m, n, k] = self.size;
-        let [mr, nr] = T::tile(self.isa);
-        let half = |n: usize, unit: usize| (n / 2).next_multiple_of(unit);
-        // The cut does not show in the bits. One thread has nobody to hand a piece to, and reads whole rows of B faster
-        // than halves: 1.3 times where a batch is one row.
-        let piece = match threads() {
-            1 => usize::MAX,
-            _ if self.thin => THIN_PIECE,
-            _ => PIECE,
-        };
-        let small = m * n * k <= piece;
-        // A packed block is not cut: all its strips read the same panels of B.
-        let by_rows = self.packed.is_none() && !(self.thin && m <= 2);
-        if by_rows && (m > ROWS || !small && m >= 16 * mr) {
-            let half = half(m, mr);
-            let (c1, c2) = c.split_at(Axis(0), half);
-            join(
-                || Part { size: [half, n, k], ..self }.run(c1),
-                || Part { size: [m - half, n, k], a: self.a.from(half, 0), ..self }.run(c2),
-            );
-        } else if (self.flip && n > ROWS) || !by_rows && !small && n > 2 * nr {
-            let half = half(n, nr);
-            let (c1, c2) = c.split_at(Axis(usize::from(!self.flip)), half);
-            let finish = |from: usize, to: usize| self.finish.map(|(bias, f)| (&bias[from..to], f));
-            join(
-                || Part { size: [m, half, k], finish: finish(0, half), ..self }.run(c1),
-                || Part { size: [m, n - half, k], b: self.b.from(0, half), finish: finish(half, n), ..self }.run(c2),
-            );
-        } else {
-            self.compute(c);
-        }
-    }
-
-    fn compute(self, mut c: ViewMut<T>) {
-        // Filled where it is: to collect it would move 8 KB.
-        let mut rows = ArrayVec::<&mut [T], ROWS>::new();
-        rows.extend(c.axis_iter_mut(Axis(0)).map(|row| row.into_slice().unwrap_or_default()));
-        T::compute(self, &mut rows);
-    }
-}
-
-/// Packs a block of `A`, in halves of whole strips.
-fn pack_parallel<T: Real>(
-    isa: Isa,
-    precision: Precision,
-    a: Operand<T>,
-    [m, steps]: [usize; 2],
-    block: &mut [T],
-    kept: &mut [Kept],
-) {
-    let [mr, _] = T::tile(isa);
-    if m * steps <= PACK_PIECE || m <= 2 * mr || threads() == 1 {
-        return T::pack(isa, precision, a, [m, steps], block, kept);
-    }
-    let half = (m / 2).next_multiple_of(mr);
-    let (block1, block2) = block.split_at_mut(half / mr * strip_len(steps, mr));
-    let (kept1, kept2) = kept.split_at_mut(half / mr);
-    join(
-        || pack_parallel(isa, precision, a, [half, steps], block1, kept1),
-        || pack_parallel(isa, precision, a.from(half, 0), [m - half, steps], block2, kept2),
-    );
-}
-
 /// The definition: `cᵢⱼ = Σₖ aᵢₖ bₖⱼ`. What [`gemm`] is tested against.
 pub fn naive<T: Real>(a: View<T>, b: View<T>, write: Write, mut c: ViewMut<T>) {
     for ((i, j), c) in c.indexed_iter_mut() {
@@ -308,9 +144,11 @@ mod tests {
         Array2::from_shape_fn((rows, columns), |place| T::of(number(place)))
     }
 
-    /// All kinds of product that this CPU computes.
-    fn kinds() -> impl Iterator<Item = (Isa, Precision)> {
-        Isa::available().into_iter().flat_map(|isa| Precision::ALL.map(|precision| (isa, precision)))
+    /// All kinds of product that this CPU computes, also by the rules of other CPUs.
+    fn kinds() -> impl Iterator<Item = (Isa, Tiles, Precision)> {
+        let kinds = [Tiles::Narrow, Tiles::Wide].map(|tiles| Precision::ALL.map(|precision| (tiles, precision)));
+        let all = move |isa| kinds.into_iter().flatten().map(move |(tiles, precision)| (isa, tiles, precision));
+        Isa::available().into_iter().flat_map(all)
     }
 
     /// Small integers are bfloat16, and multiply and add exactly, so the comparison is exact in any order.
@@ -332,13 +170,13 @@ mod tests {
                 if let Some((bias, f)) = finish {
                     expected.indexed_iter_mut().for_each(|((_, j), c)| *c = f.f(*c + bias[j]));
                 }
-                for (isa, precision) in kinds() {
+                for (isa, tiles, precision) in kinds() {
                     let mut rows = before.clone();
                     let mut columns = before.t().as_standard_layout().into_owned();
                     let ours = if transpose_c { columns.view_mut().reversed_axes() } else { rows.view_mut() };
-                    product(isa, a, b, precision, write, finish, ours);
+                    product(isa, tiles, a, b, precision, write, finish, ours);
                     let ours = if transpose_c { columns.t() } else { rows.view() };
-                    assert_eq!(ours, expected, "{isa} {precision}: {m}×{k} · {k}×{n}, {write:?}");
+                    assert_eq!(ours, expected, "{isa} {tiles:?} {precision}: {m}×{k} · {k}×{n}, {write:?}");
                 }
             }
         }
@@ -380,24 +218,23 @@ mod tests {
     }
 
     /// What a product of numbers that do round looks like, for a number of threads and an instruction set.
-    fn bits((isa, precision): (Isa, Precision), threads: usize, transpose_b: bool) -> Vec<u32> {
+    fn bits((isa, tiles, precision): (Isa, Tiles, Precision), threads: usize, transpose_b: bool) -> Vec<u32> {
         let (a, b) = (matrix::<f32>(130, 350, 5) / 3.0, matrix::<f32>(350, 150, 6) / 7.0);
         let bt = b.t().as_standard_layout().into_owned();
         let b = if transpose_b { bt.t() } else { b.view() };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let mut c = Array2::zeros((130, 150));
-        pool.install(|| product(isa, a.view(), b, precision, Write::Set, None, c.view_mut()));
+        pool.install(|| product(isa, tiles, a.view(), b, precision, Write::Set, None, c.view_mut()));
         c.iter().map(|c: &f32| c.to_bits()).collect()
     }
 
     #[test]
     fn the_bits_depend_neither_on_threads_nor_on_the_instruction_set_nor_on_the_layout() {
         for precision in Precision::ALL {
-            let expected = bits((Isa::available()[0], precision), 1, false);
-            for isa in Isa::available() {
+            let expected = bits((Isa::available()[0], Tiles::Narrow, precision), 1, false);
+            for kind in kinds().filter(|kind| kind.2 == precision) {
                 for (threads, transpose_b) in [(1, false), (2, true), (3, false), (16, true)] {
-                    let same = bits((isa, precision), threads, transpose_b) == expected;
-                    assert!(same, "{isa} {precision}, {threads} threads");
+                    assert!(bits(kind, threads, transpose_b) == expected, "{kind:?}, {threads} threads");
                 }
             }
         }
@@ -433,14 +270,14 @@ mod tests {
             for write in [Write::Set, Write::Add] {
                 let mut expected = if write == Write::Set { Array2::zeros((m, n)) } else { before.clone() };
                 chains(rounded_a.view(), rounded_b.view(), expected.view_mut());
-                for isa in Isa::available() {
+                for (isa, tiles, precision) in kinds().filter(|kind| kind.2 == precision) {
                     let mut ours = before.clone();
                     let a = if transpose_a { at.t() } else { a.view() };
-                    pool.install(|| product(isa, a, b.view(), precision, write, None, ours.view_mut()));
+                    pool.install(|| product(isa, tiles, a, b.view(), precision, write, None, ours.view_mut()));
                     // The sign of a zero counts, too.
                     let same =
                         ours.iter().zip(&expected).all(|(x, y)| x == y && x.is_sign_negative() == y.is_sign_negative());
-                    assert!(same, "{isa} {precision}: {m}×{k} · {k}×{n}, {percent} % not zero, {write:?}");
+                    assert!(same, "{isa} {tiles:?} {precision}: {m}×{k} · {k}×{n}, {percent} % not zero, {write:?}");
                 }
             }
         }
@@ -468,13 +305,13 @@ mod tests {
     /// A NaN is not zero: it is never left out, and neither is what it meets.
     #[test]
     fn what_is_not_finite_in_a_reaches_every_sum_that_it_is_part_of() {
-        for isa in Isa::available() {
+        for (isa, tiles, precision) in kinds() {
             for special in [f32::NAN, f32::INFINITY] {
                 let mut a = Array2::zeros((20, 300));
                 a[[7, 290]] = special;
                 let (b, mut c) = (random(300, 80, 1), Array2::zeros((20, 80)));
-                product(isa, a.view(), b.view(), Precision::Single, Write::Set, None, c.view_mut());
-                assert!(c.indexed_iter().all(|((i, _), c)| c.is_finite() == (i != 7)), "{isa}");
+                product(isa, tiles, a.view(), b.view(), precision, Write::Set, None, c.view_mut());
+                assert!(c.indexed_iter().all(|((i, _), c)| c.is_finite() == (i != 7)), "{isa} {tiles:?} {precision}");
             }
         }
     }
@@ -515,11 +352,11 @@ mod tests {
         for (m, k, n) in [(1, 70, 90), (33, 1, 50), (13, 300, 20), (70, 301, 130)] {
             let (a, b) = (random(m, k, 1), random(k, n, 2));
             let rounded = [&a, &b].map(|x| x.mapv(Real::to_bf16));
-            for isa in Isa::available() {
+            for (isa, tiles) in kinds().map(|kind| (kind.0, kind.1)) {
                 let (mut ours, mut expected) = (Array2::zeros((m, n)), Array2::zeros((m, n)));
-                product(isa, a.view(), b.view(), Precision::Bf16, Write::Set, None, ours.view_mut());
+                product(isa, tiles, a.view(), b.view(), Precision::Bf16, Write::Set, None, ours.view_mut());
                 let [a, b] = &rounded;
-                product(isa, a.view(), b.view(), Precision::Single, Write::Set, None, expected.view_mut());
+                product(isa, tiles, a.view(), b.view(), Precision::Single, Write::Set, None, expected.view_mut());
                 assert_eq!(ours, expected, "{isa}: {m}×{k} · {k}×{n}");
             }
         }
@@ -532,9 +369,9 @@ mod tests {
             let (a, b) = (random(m, k, 3), random(k, n, 4));
             let [a64, b64] = [&a, &b].map(|x| x.mapv(f64::from));
             let (exact, size) = (a64.dot(&b64), a64.mapv(f64::abs).dot(&b64.mapv(f64::abs)));
-            for isa in Isa::available() {
+            for (isa, tiles) in kinds().map(|kind| (kind.0, kind.1)) {
                 let mut ours = Array2::zeros((m, n));
-                product(isa, a.view(), b.view(), Precision::Bf16, Write::Set, None, ours.view_mut());
+                product(isa, tiles, a.view(), b.view(), Precision::Bf16, Write::Set, None, ours.view_mut());
                 for ((ours, exact), size) in ours.iter().zip(&exact).zip(&size) {
                     let error = (f64::from(*ours) - exact).abs();
                     let bound = (2f64.powi(-7) + k as f64 * 2f64.powi(-23)) * size;

@@ -13,10 +13,14 @@
 
 use std::cell::RefCell;
 
-use super::Operand;
-use super::leaf::with_room;
-use crate::kernels::simd::Lanes;
+use super::loops::{Buffer, Kernel};
+use super::plan::Plan;
+use crate::kernels::parallel::{join, threads};
+use crate::kernels::simd::{Kept, Lanes, Operand, STEPS, Steps};
 use crate::{Precision, Real};
+
+/// Numbers that one thread packs, at most.
+const PACK_PIECE: usize = 1 << 13;
 
 /// Rows of the next strip where so many are left: a full tile, or the largest smaller one there is.
 #[inline(always)]
@@ -34,35 +38,93 @@ pub(super) fn strip_height<const MR: usize>(left: usize) -> usize {
 /// Registers for one column of a strip, at most.
 const GROUPS: usize = 4;
 
-/// Steps of `k` in a block, at most: a panel of `B`, 16 columns wide, takes half of the first-level cache.
-pub(super) const STEPS: usize = 256;
-
-/// The steps of `k` that a packed strip of `A` holds, in ascending order; where it holds all of them, only how many they are.
-#[derive(Clone, Copy)]
-pub struct Kept {
-    len: usize,
-    steps: [u8; STEPS],
-}
-
-impl Kept {
-    /// So many of this thread's, which hold anything.
-    pub(super) fn with<R>(strips: usize, work: impl FnOnce(&mut [Kept]) -> R) -> R {
-        thread_local!(static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) });
-        KEPT.with(|kept| with_room(kept, strips, Kept { len: 0, steps: [0; STEPS] }, work))
-    }
-
-    #[inline(always)]
-    pub(super) fn steps(&self) -> &[u8] {
-        &self.steps[..self.len]
-    }
-}
-
 /// A packed block of `A`: its strips, each `strip_len` after the one before, and what is in each.
 #[derive(Clone, Copy)]
 pub(super) struct Block<'a, T> {
-    pub(super) numbers: &'a [T],
-    pub(super) strip_len: usize,
-    pub(super) kept: &'a [Kept],
+    numbers: &'a [T],
+    strip_len: usize,
+    kept: &'a [Kept],
+}
+
+impl<'a, T: Real> Block<'a, T> {
+    /// The strips from this one on.
+    pub(super) fn from(self, strip: usize) -> Self {
+        Block { numbers: &self.numbers[strip * self.strip_len..], kept: &self.kept[strip..], ..self }
+    }
+
+    /// A strip that is so high. Strips lie as far apart as the highest are long, also those that are less high.
+    #[inline(always)]
+    pub(super) fn strip(self, strip: usize, height: usize) -> (Operand<'a, T>, Steps<'a>) {
+        let data = &self.numbers[strip * self.strip_len..];
+        (Operand { data, row: 1, column: height }, self.kept[strip].steps())
+    }
+}
+
+/// Lends room for a block of so many rows and steps.
+pub(super) fn with_room_for_block<T: Real>(
+    plan: &Plan,
+    [rows, steps]: [usize; 2],
+    work: impl FnOnce(&mut [T], &mut [Kept]),
+) {
+    thread_local!(static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) });
+    let [mr, _] = plan.tile;
+    let strips = strips(rows, mr);
+    // Nobody else has it: a thread that waits here may be given another product.
+    let mut kept = KEPT.take();
+    if kept.len() < strips {
+        kept.resize(strips, Kept::NONE);
+    }
+    T::with_buffer(Buffer::A, strips * strip_len(steps, mr), |numbers| work(numbers, &mut kept));
+    KEPT.set(kept);
+}
+
+/// Packs a block of `A`, in halves of whole strips.
+pub(super) fn pack_block<'b, T: Real>(
+    plan: &Plan,
+    a: Operand<T>,
+    [m, steps]: [usize; 2],
+    numbers: &'b mut [T],
+    kept: &'b mut [Kept],
+) -> Block<'b, T> {
+    let [mr, _] = plan.tile;
+    let strip_len = strip_len(steps, mr);
+    if m * steps <= PACK_PIECE || m <= 2 * mr || threads() == 1 {
+        T::on(
+            plan.isa,
+            Strips { precision: plan.precision, a, size: [m, steps], numbers: &mut *numbers, kept: &mut *kept },
+        );
+    } else {
+        let half = (m / 2).next_multiple_of(mr);
+        let (numbers1, numbers2) = numbers.split_at_mut(half / mr * strip_len);
+        let (kept1, kept2) = kept.split_at_mut(half / mr);
+        join(
+            || pack_block(plan, a, [half, steps], numbers1, kept1).strip_len,
+            || pack_block(plan, a.from(half, 0), [m - half, steps], numbers2, kept2).strip_len,
+        );
+    }
+    Block { numbers, strip_len, kept }
+}
+
+/// Strips of `A` that one thread packs.
+struct Strips<'a, 'b, T> {
+    precision: Precision,
+    a: Operand<'a, T>,
+    size: [usize; 2],
+    numbers: &'b mut [T],
+    kept: &'b mut [Kept],
+}
+
+impl<T: Real> Kernel<T> for Strips<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(self, simd: S) {
+        let Strips { precision, a, size: [m, steps], numbers, kept } = self;
+        simd.vectorize(
+            #[inline(always)]
+            move || pack_strips::<T, S, N, MR>(simd, precision, a, m, steps, numbers, kept),
+        );
+    }
 }
 
 /// Numbers by which a packed strip is longer than what it holds: whole registers are stored.
@@ -101,7 +163,7 @@ pub(super) fn pack_strips<T: Real, S: Lanes<T, N>, const N: usize, const MR: usi
             1 => pack_strip::<T, S, N, 1>(simd, a, steps, strip, kept),
             _ => pack_strip::<T, S, N, MR>(simd, a, steps, strip, kept),
         }
-        round(precision, &mut strip[..kept.len * height]);
+        round(precision, &mut strip[..kept.len() * height]);
         i += height;
     }
 }
@@ -122,12 +184,7 @@ fn pack_strip<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize>(
         while k + N <= steps {
             let mut squares = [[simd.splat(T::zero()); N]; GROUPS];
             for g in 0..groups {
-                for l in 0..N {
-                    if g * N + l < MR {
-                        squares[g][l] = load(simd, &a.data[(g * N + l) * a.row + k..]);
-                    }
-                }
-                squares[g] = simd.transpose(squares[g]);
+                squares[g] = a.turned::<S, N>(simd, g * N, k, (MR - g * N).min(N));
             }
             for l in 0..N {
                 for g in 0..groups {
@@ -169,95 +226,116 @@ fn keep<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize>(
         zeros |= strip[i] == T::zero();
     }
     if !zeros {
-        kept.len = steps;
-        return;
+        return kept.all(steps);
     }
     // A register reaches beyond its step, into the next.
     let rows = (1u32 << MR) - 1;
-    kept.len = 0;
-    for k in 0..steps {
-        let mut nonzero = 0;
-        for g in 0..MR.div_ceil(N) {
-            nonzero |= simd.nonzero(load(simd, &strip[k * MR + g * N..])) << (g * N);
-        }
-        let (to, _) = strip.as_chunks_mut::<MR>();
-        to[kept.len] = to[k];
-        kept.steps[kept.len % STEPS] = k as u8;
-        kept.len += usize::from(nonzero & rows != 0);
-    }
+    kept.list(
+        #[inline(always)]
+        |list| {
+            let mut len = 0;
+            for k in 0..steps {
+                let mut nonzero = 0;
+                for g in 0..MR.div_ceil(N) {
+                    nonzero |= simd.nonzero(load(simd, &strip[k * MR + g * N..])) << (g * N);
+                }
+                let (to, _) = strip.as_chunks_mut::<MR>();
+                to[len] = to[k];
+                list[len % STEPS] = k as u8;
+                len += usize::from(nonzero & rows != 0);
+            }
+            len
+        },
+    );
 }
 
-/// Packs `P` full panels, one behind the other. Rows are read to the end of the last panel before the next row is: a few
-/// whole lines of the cache, where a single panel would take one line from every row.
+/// Panels that are packed together, so that whole lines of the cache are read from every row, where a single panel would take one.
+const TOGETHER: usize = 4;
+
+/// Packs panels of `B` as wide as a tile, one behind the other, and at last one that is narrower or wider.
 #[inline(always)]
-pub(super) fn pack_panels<T: Real, S: Lanes<T, N>, const N: usize, const NV: usize, const P: usize>(
+pub(super) fn pack_panels<T: Real, S: Lanes<T, N>, const N: usize, const NV: usize>(
+    simd: S,
+    precision: Precision,
+    b: Operand<T>,
+    [steps, n]: [usize; 2],
+    last: usize,
+    packed: &mut [T],
+) {
+    let nr = N * NV;
+    let whole = (n - last) / nr;
+    if b.column == 1 {
+        let mut p = 0;
+        while p < whole {
+            let (b, to) = (b.from(0, p * nr), &mut packed[p * steps * nr..]);
+            if p + TOGETHER <= whole {
+                copy_panels::<T, S, N, NV, TOGETHER>(simd, b, steps, to);
+                p += TOGETHER;
+            } else {
+                copy_panels::<T, S, N, NV, 1>(simd, b, steps, to);
+                p += 1;
+            }
+        }
+        let width = last.next_multiple_of(N);
+        for k in 0..if last > 0 { steps } else { 0 } {
+            let (row, rest) = b.data[k * b.row + whole * nr..][..last].as_chunks::<N>();
+            let (to, _) = packed[whole * steps * nr + k * width..][..width].as_chunks_mut::<N>();
+            for v in 0..row.len() {
+                simd.store(&mut to[v], simd.load(&row[v]));
+            }
+            if !rest.is_empty() {
+                simd.store(&mut to[row.len()], simd.load_first(rest));
+            }
+        }
+    } else {
+        for p in 0..whole + usize::from(last > 0) {
+            let width = if p == whole { last } else { nr };
+            turn_panel::<T, S, N>(simd, b.from(0, p * nr), [steps, width], &mut packed[p * steps * nr..]);
+        }
+    }
+    round(precision, &mut packed[..steps * n.next_multiple_of(N)]);
+}
+
+#[inline(always)]
+fn copy_panels<T: Real, S: Lanes<T, N>, const N: usize, const NV: usize, const P: usize>(
     simd: S,
     b: Operand<T>,
     steps: usize,
     packed: &mut [T],
 ) {
-    if b.column == 1 {
-        for k in 0..steps {
-            let (row, _) = b.data[k * b.row..][..P * NV * N].as_chunks::<N>();
-            for p in 0..P {
-                let (to, _) = packed[(p * steps + k) * NV * N..][..NV * N].as_chunks_mut::<N>();
-                for v in 0..NV {
-                    simd.store(&mut to[v], simd.load(&row[p * NV + v]));
-                }
-            }
-        }
-    } else {
+    for k in 0..steps {
+        let (row, _) = b.data[k * b.row..][..P * NV * N].as_chunks::<N>();
         for p in 0..P {
-            let panel = &mut packed[p * steps * NV * N..];
-            pack_panel::<T, S, N, NV>(simd, b.from(0, p * NV * N), steps, NV * N, panel);
+            let (to, _) = packed[(p * steps + k) * NV * N..][..NV * N].as_chunks_mut::<N>();
+            for v in 0..NV {
+                simd.store(&mut to[v], simd.load(&row[p * NV + v]));
+            }
         }
     }
 }
 
-/// Copies `width` columns of `B` together, row after row, and fills up with zeros to `NV` registers.
+/// Packs a panel whose columns lie together: turned, square by square, in registers.
 #[inline(always)]
-pub(super) fn pack_panel<T: Real, S: Lanes<T, N>, const N: usize, const NV: usize>(
+fn turn_panel<T: Real, S: Lanes<T, N>, const N: usize>(
     simd: S,
     b: Operand<T>,
-    steps: usize,
-    width: usize,
+    [steps, width]: [usize; 2],
     panel: &mut [T],
 ) {
-    let panel = &mut panel[..steps * N * NV];
-    if width < N * NV {
-        panel.fill(T::zero());
-    }
-    if b.column == 1 {
-        for (k, to) in panel.chunks_exact_mut(N * NV).enumerate() {
-            if width == N * NV {
-                let from = &b.data[k * b.row..][..N * NV];
-                for v in 0..NV {
-                    store(simd, &mut to[v * N..], load(simd, &from[v * N..]));
-                }
-            } else {
-                to[..width].copy_from_slice(&b.data[k * b.row..][..width]);
-            }
-        }
-        return;
-    }
-    // A transposed B is turned, square by square, in registers.
+    let row = width.next_multiple_of(N);
     let whole = steps - steps % N;
-    for v in 0..width / N {
+    for j in (0..width - width % N).step_by(N) {
         for k in (0..whole).step_by(N) {
-            let mut square = [simd.splat(T::zero()); N];
+            let square = b.transposed().turned::<S, N>(simd, j, k, N);
             for l in 0..N {
-                square[l] = load(simd, &b.data[(v * N + l) * b.column + k..]);
-            }
-            let square = simd.transpose(square);
-            for l in 0..N {
-                store(simd, &mut panel[(k + l) * N * NV + v * N..], square[l]);
+                store(simd, &mut panel[(k + l) * row + j..], square[l]);
             }
         }
     }
     for j in 0..width {
         let column = &b.data[j * b.column..][..steps];
         for k in if j < width - width % N { whole } else { 0 }..steps {
-            panel[k * N * NV + j] = column[k];
+            panel[k * row + j] = column[k];
         }
     }
 }

@@ -4,11 +4,11 @@
 use std::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
-use super::{Lanes, Simd};
+use super::{Lanes, Simd, load_by_memory, store_by_memory};
 
 token! {
     /// The CPU has NEON, as nearly every 64-bit ARM does.
-    Neon: is_aarch64_feature_detected "neon"
+    Neon, |_: *const i8| {}, is_aarch64_feature_detected "neon"
 }
 
 /// One register of one kind of number: which intrinsics it takes.
@@ -34,6 +34,14 @@ macro_rules! lanes {
                 // SAFETY: the token proves that the CPU has this instruction, which writes as many bytes as the array
                 // has.
                 unsafe { $store(x.as_mut_ptr(), v) }
+            }
+            #[inline(always)]
+            fn load_first(self, x: &[$T]) -> $V {
+                load_by_memory(self, x)
+            }
+            #[inline(always)]
+            fn store_first(self, x: &mut [$T], v: $V) {
+                store_by_memory(self, x, v);
             }
             #[inline(always)]
             fn mul_add(self, a: $V, b: $V, c: $V) -> $V {

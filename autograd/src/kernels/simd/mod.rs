@@ -9,7 +9,7 @@
 
 /// A token and the features of the CPU that it stands for. They are listed once: what is compiled for is what was looked for.
 macro_rules! token {
-    ($(#[$doc:meta])* $Token:ident: $has:ident $($feature:tt)*) => {
+    ($(#[$doc:meta])* $Token:ident, $prefetch:expr, $has:ident $($feature:tt)*) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $Token(());
@@ -30,6 +30,10 @@ macro_rules! token {
                 // SAFETY: the token proves that the CPU has these features: they are those that were looked for.
                 unsafe { with_features(f) }
             }
+            #[inline(always)]
+            fn prefetch_to_write<T>(self, x: *const T) {
+                $prefetch(x.cast())
+            }
         }
     };
 }
@@ -37,15 +41,20 @@ macro_rules! token {
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 mod scalar;
+mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use std::fmt;
 use std::sync::OnceLock;
 
+use crate::Real;
+
 #[cfg(target_arch = "aarch64")]
 pub use aarch64::Neon;
 pub use scalar::Scalar;
+pub use tile::Operand;
+pub(crate) use tile::{Kept, Place, STEPS, Steps, tile};
 #[cfg(target_arch = "x86_64")]
 pub use x86::{Avx2, Avx512};
 
@@ -55,6 +64,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `mul_add` one instruction. The closure, and those inside it, should be marked `#[inline(always)]`: one that is
     /// not inlined is compiled without the instructions, and a loop over [`math`](super::math) is then 40 times slower.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
+    /// Has the line of the cache at this address, if there is one, fetched to be written.
+    #[inline(always)]
+    fn prefetch_to_write<T>(self, _: *const T) {}
 }
 
 /// `N` numbers of kind `T` in one register.
@@ -70,12 +82,36 @@ pub trait Lanes<T, const N: usize>: Simd {
     fn load(self, x: &[T; N]) -> Self::V;
     /// Writes `N` numbers.
     fn store(self, x: &mut [T; N], v: Self::V);
+    /// Reads at most `N` numbers; in the other lanes are zeros.
+    fn load_first(self, x: &[T]) -> Self::V;
+    /// Writes the first lanes, as many as there is room for.
+    fn store_first(self, x: &mut [T], v: Self::V);
     /// `a · b + c`, rounded once.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `N` registers as the rows of a square: its columns.
     fn transpose(self, rows: [Self::V; N]) -> [Self::V; N];
     /// Bit `l` says whether the number in lane `l` is another than 0; a NaN is.
     fn nonzero(self, v: Self::V) -> u32;
+}
+
+/// How [`Lanes::load_first`] can be done anywhere.
+#[inline(always)]
+fn load_by_memory<T: Real, const N: usize, S: Lanes<T, N>>(simd: S, x: &[T]) -> S::V {
+    let mut all = [T::zero(); N];
+    for (all, x) in all.iter_mut().zip(x) {
+        *all = *x;
+    }
+    simd.load(&all)
+}
+
+/// How [`Lanes::store_first`] can be done anywhere; AMD's masked store to 256 bits is a program of some forty steps.
+#[inline(always)]
+fn store_by_memory<T: Real, const N: usize, S: Lanes<T, N>>(simd: S, x: &mut [T], v: S::V) {
+    let mut all = [T::zero(); N];
+    simd.store(&mut all, v);
+    for (x, all) in x.iter_mut().zip(all) {
+        *x = all;
+    }
 }
 
 /// The instruction sets there are code paths for, each with its token.
@@ -180,6 +216,15 @@ mod tests {
             token.store(&mut c, product);
         });
         assert_eq!(c, expected);
+
+        for len in 0..=N {
+            let mut first = [T::nan(); N];
+            token.vectorize(|| token.store(&mut first, token.load_first(&a[..len])));
+            assert!(first[..len] == a[..len] && first[len..].iter().all(|x| x.is_zero()), "{first:?}");
+            let mut first = [T::zero(); N];
+            token.vectorize(|| token.store_first(&mut first[..len], token.load(&a)));
+            assert!(first[..len] == a[..len] && first[len..].iter().all(|x| x.is_zero()), "{first:?}");
+        }
 
         let mut square: [[T; N]; N] = std::array::from_fn(|i| std::array::from_fn(|j| T::of((i * N + j) as f64)));
         let expected: [[T; N]; N] = std::array::from_fn(|i| std::array::from_fn(|j| square[j][i]));

@@ -1,6 +1,6 @@
 //! Plain Rust: for CPUs without vector instructions, and what the others must agree with.
 
-use super::{Lanes, Simd};
+use super::{Lanes, Simd, load_by_memory, store_by_memory};
 use crate::Real;
 
 /// No instructions are needed, so anybody may make this token.
@@ -28,6 +28,14 @@ impl<T: Real, const N: usize> Lanes<T, N> for Scalar {
     #[inline(always)]
     fn store(self, x: &mut [T; N], v: [T; N]) {
         *x = v;
+    }
+    #[inline(always)]
+    fn load_first(self, x: &[T]) -> [T; N] {
+        load_by_memory(self, x)
+    }
+    #[inline(always)]
+    fn store_first(self, x: &mut [T], v: [T; N]) {
+        store_by_memory(self, x, v);
     }
     #[inline(always)]
     fn mul_add(self, a: [T; N], b: [T; N], c: [T; N]) -> [T; N] {

@@ -3,22 +3,28 @@
 
 use std::arch::x86_64::*;
 
-use super::{Lanes, Simd};
+use super::{Lanes, Simd, store_by_memory};
 
 token! {
     /// The CPU has AVX2 and FMA.
-    Avx2: is_x86_feature_detected "avx2" "fma"
+    Avx2, prefetch_to_write, is_x86_feature_detected "avx2" "fma"
 }
 
 token! {
     /// The CPU has AVX-512 F, BW, DQ and VL, AVX2 and FMA.
-    Avx512: is_x86_feature_detected "avx512f" "avx512bw" "avx512dq" "avx512vl" "avx2" "fma"
+    Avx512, prefetch_to_write, is_x86_feature_detected "avx512f" "avx512bw" "avx512dq" "avx512vl" "avx2" "fma"
+}
+
+#[inline(always)]
+fn prefetch_to_write(x: *const i8) {
+    // SAFETY: it reads nothing, whatever the address; where a CPU does not have it, it does nothing.
+    unsafe { _mm_prefetch::<_MM_HINT_ET0>(x) }
 }
 
 /// One register of one kind of number: which intrinsics it takes.
 macro_rules! lanes {
-    ($Token:ty, $T:ty, $N:literal, $V:ty:
-     $splat:ident, $load:ident, $store:ident, $mul_add:ident, $transpose:ident, $nonzero:ident) => {
+    ($Token:ty, $T:ty, $N:literal, $V:ty: $splat:ident, $load:ident, $store:ident, $mul_add:ident,
+     $load_first:ident, $store_first:ident, $transpose:ident, $nonzero:ident) => {
         impl Lanes<$T, $N> for $Token {
             type V = $V;
 
@@ -40,6 +46,15 @@ macro_rules! lanes {
                 unsafe { $store(x.as_mut_ptr(), v) }
             }
             #[inline(always)]
+            fn load_first(self, x: &[$T]) -> $V {
+                // SAFETY: the token proves that the CPU has these instructions.
+                unsafe { $load_first(x) }
+            }
+            #[inline(always)]
+            fn store_first(self, x: &mut [$T], v: $V) {
+                $store_first(self, x, v);
+            }
+            #[inline(always)]
             fn mul_add(self, a: $V, b: $V, c: $V) -> $V {
                 // SAFETY: the token proves that the CPU has this instruction.
                 unsafe { $mul_add(a, b, c) }
@@ -58,124 +73,203 @@ macro_rules! lanes {
     };
 }
 
-lanes!(Avx2, f32, 8, __m256:
-    _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, transpose_8, nonzero_8);
-lanes!(Avx2, f64, 4, __m256d:
-    _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, transpose_4, nonzero_4);
-lanes!(Avx512, f32, 16, __m512:
-    _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, transpose_16, nonzero_16);
-lanes!(Avx512, f64, 8, __m512d:
-    _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, transpose_8_doubles, nonzero_8_doubles);
+lanes!(Avx2, f32, 8, __m256: _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps,
+    load_first_8, store_by_memory, transpose_8, nonzero_8);
+lanes!(Avx2, f64, 4, __m256d: _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd,
+    load_first_4, store_by_memory, transpose_4, nonzero_4);
+lanes!(Avx512, f32, 16, __m512: _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps,
+    load_first_16, store_first_16, transpose_16, nonzero_16);
+lanes!(Avx512, f64, 8, __m512d: _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd,
+    load_first_8_doubles, store_first_8_doubles, transpose_8_doubles, nonzero_8_doubles);
+
+// What follows is inlined, always: a function would be passed its registers through memory, which takes longer than it does.
+// That excludes `#[target_feature]`, so each says whose token it needs.
+
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn load_first_8(x: &[f32]) -> __m256 {
+    // SAFETY: as promised; it reads only numbers whose place is below the length.
+    unsafe {
+        let places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        _mm256_maskload_ps(x.as_ptr(), _mm256_cmpgt_epi32(_mm256_set1_epi32(x.len() as i32), places))
+    }
+}
+
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn load_first_4(x: &[f64]) -> __m256d {
+    // SAFETY: as promised; it reads only numbers whose place is below the length.
+    unsafe {
+        let places = _mm256_setr_epi64x(0, 1, 2, 3);
+        _mm256_maskload_pd(x.as_ptr(), _mm256_cmpgt_epi64(_mm256_set1_epi64x(x.len() as i64), places))
+    }
+}
+
+/// # Safety
+/// The CPU has AVX-512 F.
+#[inline(always)]
+unsafe fn load_first_16(x: &[f32]) -> __m512 {
+    // SAFETY: as promised; it reads only numbers whose place is below the length.
+    unsafe { _mm512_maskz_loadu_ps(first(x.len()) as u16, x.as_ptr()) }
+}
+
+/// # Safety
+/// The CPU has AVX-512 F.
+#[inline(always)]
+unsafe fn load_first_8_doubles(x: &[f64]) -> __m512d {
+    // SAFETY: as promised; it reads only numbers whose place is below the length.
+    unsafe { _mm512_maskz_loadu_pd(first(x.len()) as u8, x.as_ptr()) }
+}
+
+#[inline(always)]
+fn store_first_16(_: Avx512, x: &mut [f32], v: __m512) {
+    // SAFETY: the token proves that the CPU has this instruction; it writes only numbers whose place is below the length.
+    unsafe { _mm512_mask_storeu_ps(x.as_mut_ptr(), first(x.len()) as u16, v) }
+}
+
+#[inline(always)]
+fn store_first_8_doubles(_: Avx512, x: &mut [f64], v: __m512d) {
+    // SAFETY: the token proves that the CPU has this instruction; it writes only numbers whose place is below the length.
+    unsafe { _mm512_mask_storeu_pd(x.as_mut_ptr(), first(x.len()) as u8, v) }
+}
+
+/// So many bits, or all.
+#[inline(always)]
+fn first(len: usize) -> u32 {
+    (1u32 << len.min(16)) - 1
+}
 
 /// Pairs of numbers, then pairs of pairs, then halves of registers change places: 24 shuffles.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn transpose_8(r: [__m256; 8]) -> [__m256; 8] {
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn transpose_8(r: [__m256; 8]) -> [__m256; 8] {
     let [mut a, mut b, mut c] = [r; 3];
-    for i in [0, 2, 4, 6] {
-        a[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        a[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (i, j) in [(0, 0), (1, 2), (4, 4), (5, 6)] {
-        b[j] = _mm256_shuffle_ps::<0b01_00_01_00>(a[i], a[i + 2]);
-        b[j + 1] = _mm256_shuffle_ps::<0b11_10_11_10>(a[i], a[i + 2]);
-    }
-    for i in 0..4 {
-        c[i] = _mm256_permute2f128_ps::<0x20>(b[i], b[i + 4]);
-        c[i + 4] = _mm256_permute2f128_ps::<0x31>(b[i], b[i + 4]);
+    // SAFETY: as promised.
+    unsafe {
+        for i in [0, 2, 4, 6] {
+            a[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+            a[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+        }
+        for (i, j) in [(0, 0), (1, 2), (4, 4), (5, 6)] {
+            b[j] = _mm256_shuffle_ps::<0b01_00_01_00>(a[i], a[i + 2]);
+            b[j + 1] = _mm256_shuffle_ps::<0b11_10_11_10>(a[i], a[i + 2]);
+        }
+        for i in 0..4 {
+            c[i] = _mm256_permute2f128_ps::<0x20>(b[i], b[i + 4]);
+            c[i + 4] = _mm256_permute2f128_ps::<0x31>(b[i], b[i + 4]);
+        }
     }
     c
 }
 
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn transpose_4(r: [__m256d; 4]) -> [__m256d; 4] {
-    let (a, b) = (_mm256_unpacklo_pd(r[0], r[1]), _mm256_unpackhi_pd(r[0], r[1]));
-    let (c, d) = (_mm256_unpacklo_pd(r[2], r[3]), _mm256_unpackhi_pd(r[2], r[3]));
-    [
-        _mm256_permute2f128_pd::<0x20>(a, c),
-        _mm256_permute2f128_pd::<0x20>(b, d),
-        _mm256_permute2f128_pd::<0x31>(a, c),
-        _mm256_permute2f128_pd::<0x31>(b, d),
-    ]
-}
-
-/// For each distance 1, 2, 4, 8: of two rows so far apart, the numbers off the diagonal, so far from it, change places.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn transpose_16(mut r: [__m512; 16]) -> [__m512; 16] {
-    for distance in [1, 2, 4, 8] {
-        let (mut upper, mut lower) = ([0i32; 16], [0i32; 16]);
-        for l in 0..16 {
-            // From 16 on, the indices mean the second register.
-            (upper[l], lower[l]) = if l & distance == 0 {
-                (l as i32, (l + distance) as i32)
-            } else {
-                ((l - distance + 16) as i32, (l + 16) as i32)
-            };
-        }
-        // SAFETY: each reads as many bytes as the array has, from any address.
-        let (upper, lower) =
-            unsafe { (_mm512_loadu_si512(upper.as_ptr().cast()), _mm512_loadu_si512(lower.as_ptr().cast())) };
-        for i in 0..16 {
-            if i & distance == 0 {
-                let (a, b) = (r[i], r[i + distance]);
-                r[i] = _mm512_permutex2var_ps(a, upper, b);
-                r[i + distance] = _mm512_permutex2var_ps(a, lower, b);
-            }
-        }
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn transpose_4(r: [__m256d; 4]) -> [__m256d; 4] {
+    // SAFETY: as promised.
+    unsafe {
+        let (a, b) = (_mm256_unpacklo_pd(r[0], r[1]), _mm256_unpackhi_pd(r[0], r[1]));
+        let (c, d) = (_mm256_unpacklo_pd(r[2], r[3]), _mm256_unpackhi_pd(r[2], r[3]));
+        [
+            _mm256_permute2f128_pd::<0x20>(a, c),
+            _mm256_permute2f128_pd::<0x20>(b, d),
+            _mm256_permute2f128_pd::<0x31>(a, c),
+            _mm256_permute2f128_pd::<0x31>(b, d),
+        ]
     }
-    r
 }
 
-/// As for sixteen numbers of half the size.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn transpose_8_doubles(mut r: [__m512d; 8]) -> [__m512d; 8] {
-    for distance in [1, 2, 4] {
-        let (mut upper, mut lower) = ([0i64; 8], [0i64; 8]);
-        for l in 0..8 {
-            (upper[l], lower[l]) = if l & distance == 0 {
-                (l as i64, (l + distance) as i64)
-            } else {
-                ((l - distance + 8) as i64, (l + 8) as i64)
-            };
+/// Pairs of numbers, then pairs of pairs, and then quarters of registers change places: 64 shuffles.
+///
+/// # Safety
+/// The CPU has AVX-512 F.
+#[inline(always)]
+unsafe fn transpose_16(r: [__m512; 16]) -> [__m512; 16] {
+    let [mut a, mut b] = [r; 2];
+    // SAFETY: as promised.
+    unsafe {
+        for i in [0, 2, 4, 6, 8, 10, 12, 14] {
+            a[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+            a[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
         }
-        // SAFETY: each reads as many bytes as the array has, from any address.
-        let (upper, lower) =
-            unsafe { (_mm512_loadu_si512(upper.as_ptr().cast()), _mm512_loadu_si512(lower.as_ptr().cast())) };
+        for i in [0, 4, 8, 12] {
+            b[i] = _mm512_shuffle_ps::<0b01_00_01_00>(a[i], a[i + 2]);
+            b[i + 1] = _mm512_shuffle_ps::<0b11_10_11_10>(a[i], a[i + 2]);
+            b[i + 2] = _mm512_shuffle_ps::<0b01_00_01_00>(a[i + 1], a[i + 3]);
+            b[i + 3] = _mm512_shuffle_ps::<0b11_10_11_10>(a[i + 1], a[i + 3]);
+        }
+        for (i, j) in [(0, 0), (1, 1), (2, 2), (3, 3), (8, 8), (9, 9), (10, 10), (11, 11)] {
+            a[i] = _mm512_shuffle_f32x4::<0b10_00_10_00>(b[j], b[j + 4]);
+            a[i + 4] = _mm512_shuffle_f32x4::<0b11_01_11_01>(b[j], b[j + 4]);
+        }
         for i in 0..8 {
-            if i & distance == 0 {
-                let (a, b) = (r[i], r[i + distance]);
-                r[i] = _mm512_permutex2var_pd(a, upper, b);
-                r[i + distance] = _mm512_permutex2var_pd(a, lower, b);
-            }
+            b[i] = _mm512_shuffle_f32x4::<0b10_00_10_00>(a[i], a[i + 8]);
+            b[i + 8] = _mm512_shuffle_f32x4::<0b11_01_11_01>(a[i], a[i + 8]);
         }
     }
-    r
+    b
+}
+
+/// As for floats, with pairs of numbers and then quarters of registers.
+///
+/// # Safety
+/// The CPU has AVX-512 F.
+#[inline(always)]
+unsafe fn transpose_8_doubles(r: [__m512d; 8]) -> [__m512d; 8] {
+    let [mut a, mut b] = [r; 2];
+    // SAFETY: as promised.
+    unsafe {
+        for i in [0, 2, 4, 6] {
+            a[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
+            a[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
+        }
+        // Of rows 0 to 3 and of rows 4 to 7: the quarters of columns 0, 4 and of 2, 6; then of 1, 5 and of 3, 7.
+        for (i, j) in [(0, 0), (1, 1), (4, 4), (5, 5)] {
+            b[i] = _mm512_shuffle_f64x2::<0b10_00_10_00>(a[j], a[j + 2]);
+            b[i + 2] = _mm512_shuffle_f64x2::<0b11_01_11_01>(a[j], a[j + 2]);
+        }
+        for i in 0..4 {
+            a[i] = _mm512_shuffle_f64x2::<0b10_00_10_00>(b[i], b[i + 4]);
+            a[i + 4] = _mm512_shuffle_f64x2::<0b11_01_11_01>(b[i], b[i + 4]);
+        }
+    }
+    a
 }
 
 /// Not equal, or not comparable: a NaN is not zero.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn nonzero_8(v: __m256) -> u32 {
-    _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(v, _mm256_setzero_ps())) as u32
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn nonzero_8(v: __m256) -> u32 {
+    // SAFETY: as promised.
+    unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(v, _mm256_setzero_ps())) as u32 }
 }
 
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn nonzero_4(v: __m256d) -> u32 {
-    _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_NEQ_UQ>(v, _mm256_setzero_pd())) as u32
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn nonzero_4(v: __m256d) -> u32 {
+    // SAFETY: as promised.
+    unsafe { _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_NEQ_UQ>(v, _mm256_setzero_pd())) as u32 }
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn nonzero_16(v: __m512) -> u32 {
-    _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(v, _mm512_setzero_ps()).into()
+/// # Safety
+/// The CPU has AVX-512 F.
+#[inline(always)]
+unsafe fn nonzero_16(v: __m512) -> u32 {
+    // SAFETY: as promised.
+    unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(v, _mm512_setzero_ps()).into() }
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn nonzero_8_doubles(v: __m512d) -> u32 {
-    _mm512_cmp_pd_mask::<_CMP_NEQ_UQ>(v, _mm512_setzero_pd()).into()
+/// # Safety
+/// The CPU has AVX-512 F.
+#[inline(always)]
+unsafe fn nonzero_8_doubles(v: __m512d) -> u32 {
+    // SAFETY: as promised.
+    unsafe { _mm512_cmp_pd_mask::<_CMP_NEQ_UQ>(v, _mm512_setzero_pd()).into() }
 }

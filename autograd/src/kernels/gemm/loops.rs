@@ -1,0 +1,339 @@
+//! The loops around the micro-kernel, from the outermost to the innermost, by the names that BLIS gives to what they run over
+//! (Van Zee and van de Geijn, "BLIS: A framework for rapidly instantiating BLAS functionality", 2015): `ic`, `pc` and `jc` are
+//! where a block of rows, of steps and of columns begins, `ir` and `jr` the first row and column of a tile.
+//!
+//! What is packed, and in which order the loops run, is the [`Plan`]'s.
+
+use std::cell::RefCell;
+
+use ndarray::{Axis, s};
+
+use super::pack::{Block, pack_block, pack_panels, strip_height, with_room_for_block};
+use super::plan::Plan;
+use crate::activation::with_activation;
+use crate::kernels::Write;
+use crate::kernels::parallel::{join, threads};
+use crate::kernels::simd::{Isa, Lanes, Operand, Place, Simd, Steps, tile};
+use crate::matrix::{self, ViewMut};
+use crate::{Activation, Real};
+
+/// What is compiled for each instruction set, with its tile: `N` numbers in a register, `MR` rows and `NV` registers of columns.
+pub trait Kernel<T> {
+    /// What it finds out.
+    type Output;
+    /// Does it.
+    fn run<S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(self, simd: S) -> Self::Output;
+}
+
+/// A kind of number that there are tiles for.
+pub trait Product: Sized + 'static {
+    /// Runs a kernel with these instructions.
+    #[doc(hidden)]
+    fn on<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
+
+    /// A buffer of this thread, at least so long; what it holds is anything.
+    #[doc(hidden)]
+    fn with_buffer<R>(which: Buffer, len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R;
+}
+
+/// What a thread's buffers are for.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub enum Buffer {
+    /// A block of `A`.
+    A,
+    /// A group of panels of `B`.
+    B,
+}
+
+/// One line a kind of number: for each instruction set the numbers in a register, and the rows and registers of a tile.
+macro_rules! tiles {
+    ($($T:ty: $($(#[$cfg:meta])? $Isa:ident $n:literal ($r:literal x $v:literal)),*;)*) => {$(
+        impl Product for $T {
+            fn on<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output {
+                match isa {
+                    $($(#[$cfg])? Isa::$Isa(simd) => kernel.run::<_, $n, $r, $v>(simd),)*
+                }
+            }
+
+            fn with_buffer<R>(which: Buffer, len: usize, work: impl FnOnce(&mut [$T]) -> R) -> R {
+                thread_local! {
+                    static BUFFERS: [RefCell<matrix::Buffer<$T>>; 2] = Default::default();
+                }
+                BUFFERS.with(|buffers| with_room(&buffers[which as usize], len, work))
+            }
+        }
+    )*};
+}
+
+// Sixteen registers hold 6 × 2 sums, two of `B` and one of `A`; thirty-two 6 × 4 on x86, which multiplies by a number in memory,
+// and 8 × 3 on ARM.
+tiles! {
+    f32: Scalar 4 (4 x 1), #[cfg(target_arch = "x86_64")] Avx2 8 (6 x 2), #[cfg(target_arch = "x86_64")] Avx512 16 (6 x 4),
+        #[cfg(target_arch = "aarch64")] Neon 4 (8 x 3);
+    f64: Scalar 4 (4 x 1), #[cfg(target_arch = "x86_64")] Avx2 4 (6 x 2), #[cfg(target_arch = "x86_64")] Avx512 8 (6 x 4),
+        #[cfg(target_arch = "aarch64")] Neon 2 (8 x 3);
+}
+
+/// Lends so much of a thread's buffer; what it holds is anything.
+fn with_room<T: Copy + Default, R>(
+    buffer: &RefCell<matrix::Buffer<T>>,
+    len: usize,
+    work: impl FnOnce(&mut [T]) -> R,
+) -> R {
+    match buffer.try_borrow_mut() {
+        Ok(mut buffer) => {
+            if buffer.len() < len {
+                *buffer = matrix::Buffer::zeros(len);
+            }
+            work(&mut buffer[..len])
+        }
+        // This thread is waiting inside another product, and has been given this one meanwhile.
+        Err(_) => work(&mut matrix::Buffer::zeros(len)),
+    }
+}
+
+/// A product or a part of one: `m × n` sums of `k` terms each.
+///
+/// However it is cut, every element of `C` is computed by one thread and in one order.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a, T> {
+    pub(super) plan: &'a Plan,
+    /// `m`, `n` and `k`.
+    pub(super) size: [usize; 3],
+    pub(super) a: Operand<'a, T>,
+    /// `A` once more, if it is packed.
+    pub(super) packed_a: Option<Block<'a, T>>,
+    pub(super) b: Operand<'a, T>,
+    pub(super) write: Write,
+    /// What happens to finished sums: `y = f(c + bias)`, where `bias` has a number for each column of `C`.
+    pub(super) finish: Option<(&'a [T], Activation)>,
+}
+
+impl<T: Real> Part<'_, T> {
+    /// The whole product. Where `A` is packed, its blocks come one after the other, and all threads work on each.
+    pub(super) fn run(self, mut c: ViewMut<T>) {
+        let Plan { mc, kc, .. } = *self.plan;
+        let [m, n, k] = self.size;
+        if !self.plan.pack_a {
+            return self.share(c);
+        }
+        with_room_for_block(self.plan, [mc.min(m), kc.min(k)], |numbers: &mut [T], kept| {
+            for ic in (0..m).step_by(mc) {
+                for pc in (0..k).step_by(kc) {
+                    let (rows, steps) = (mc.min(m - ic), kc.min(k - pc));
+                    let a = self.a.from(ic, pc);
+                    let packed_a = Some(pack_block(self.plan, a, [rows, steps], numbers, kept));
+                    let part = Part { size: [rows, n, steps], a, packed_a, b: self.b.from(pc, 0), ..self };
+                    part.of_steps(pc, k).share(self.rows_of(c.view_mut(), ic, rows));
+                }
+            }
+        });
+    }
+
+    /// This part, whose steps are those from `pc` on, of `k` in all: the first sets `C`, and the last is followed by the bias.
+    fn of_steps(self, pc: usize, k: usize) -> Self {
+        let [.., steps] = self.size;
+        let write = if pc == 0 { self.write } else { Write::Add };
+        Part { write, finish: self.finish.filter(|_| pc + steps == k), ..self }
+    }
+
+    /// Some rows of what is computed: they are columns of `C` where the product is flipped.
+    fn rows_of<'c>(&self, c: ViewMut<'c, T>, from: usize, rows: usize) -> ViewMut<'c, T> {
+        match self.plan.flip {
+            true => c.slice_move(s![.., from..from + rows]),
+            false => c.slice_move(s![from..from + rows, ..]),
+        }
+    }
+
+    /// Halves, until they are small enough for one thread.
+    fn share(self, c: ViewMut<T>) {
+        let [m, n, k] = self.size;
+        let Plan { flip, pack_b, task, tile: [mr, nr], .. } = *self.plan;
+        let half = |n: usize, unit: usize| (n / 2).next_multiple_of(unit);
+        let bias = |from: usize, to: usize| self.finish.map(|(bias, f)| (&bias[from..to], f));
+        if threads() == 1 || m * n * k <= task {
+            self.group(c);
+        } else if self.packed_a.is_none() && (!pack_b || n < 4 * nr) && m >= 8 * mr {
+            let half = half(m, mr);
+            let (c1, c2) = c.split_at(Axis(usize::from(flip)), half);
+            let finish = if flip { [bias(0, half), bias(half, m)] } else { [self.finish; 2] };
+            let (a, packed_a) = (self.a.from(half, 0), self.packed_a.map(|block| block.from(half / mr)));
+            join(
+                || Part { size: [half, n, k], finish: finish[0], ..self }.share(c1),
+                || Part { size: [m - half, n, k], a, packed_a, finish: finish[1], ..self }.share(c2),
+            );
+        } else if n >= 2 * nr {
+            let half = half(n, nr);
+            let (c1, c2) = c.split_at(Axis(usize::from(!flip)), half);
+            let finish = if flip { [self.finish; 2] } else { [bias(0, half), bias(half, n)] };
+            let b = self.b.from(0, half);
+            join(
+                || Part { size: [m, half, k], finish: finish[0], ..self }.share(c1),
+                || Part { size: [m, n - half, k], b, finish: finish[1], ..self }.share(c2),
+            );
+        } else {
+            self.group(c);
+        }
+    }
+
+    /// What one thread computes: a group of columns after the other, and of each a block of steps after the other.
+    fn group(self, mut c: ViewMut<T>) {
+        let [m, n, k] = self.size;
+        let Plan { isa, kc, nc, flip, pack_b, tile: [_, nr], .. } = *self.plan;
+        let room = if pack_b { kc.min(k) * nc.min(n).next_multiple_of(nr) } else { 0 };
+        T::with_buffer(Buffer::B, room, |packed_b| {
+            for jc in (0..n).step_by(nc) {
+                let columns = nc.min(n - jc);
+                let c = match flip {
+                    true => c.slice_mut(s![jc..jc + columns, ..]),
+                    false => c.slice_mut(s![.., jc..jc + columns]),
+                };
+                let finish = self.finish.filter(|_| !flip).map(|(bias, f)| (&bias[jc..jc + columns], f));
+                let mut c = c;
+                for pc in (0..k).step_by(kc) {
+                    let steps = kc.min(k - pc);
+                    let part = Part {
+                        size: [m, columns, steps],
+                        a: self.a.from(0, pc),
+                        b: self.b.from(pc, jc),
+                        finish: finish.or(self.finish),
+                        ..self
+                    };
+                    T::on(isa, Group { part: part.of_steps(pc, k), c: c.view_mut(), packed_b: &mut *packed_b });
+                }
+            }
+        });
+    }
+}
+
+/// Some columns of a part: their share of `B` stays in the second-level cache while all strips of `A` meet it.
+struct Group<'a, 'c, T> {
+    part: Part<'a, T>,
+    c: ViewMut<'c, T>,
+    packed_b: &'c mut [T],
+}
+
+impl<T: Real> Kernel<T> for Group<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(self, simd: S) {
+        let Group { part, mut c, packed_b } = self;
+        let packed_b = part.plan.pack_b.then(|| {
+            let Part { plan, size: [_, n, steps], b, .. } = part;
+            let to = &mut *packed_b;
+            simd.vectorize(
+                #[inline(always)]
+                move || pack_panels::<T, S, N, NV>(simd, plan.precision, b, [steps, n], last_panel::<N, NV>(&part), to),
+            );
+            &*packed_b
+        });
+        let into = &mut c;
+        simd.vectorize(
+            #[inline(always)]
+            move || tiles::<T, S, N, MR, NV>(simd, part, packed_b, into),
+        );
+        if let Some((bias, f)) = part.finish {
+            finish(simd, c, bias, f);
+        }
+    }
+}
+
+/// The columns of the last panel, if they are other than those of a tile: fewer, or up to one register more, for with one alone six
+/// sums would not keep the multipliers busy. Tiles there have 3 rows: only where strips are cut anew for each panel.
+#[inline(always)]
+fn last_panel<const N: usize, const NV: usize>(part: &Part<impl Real>) -> usize {
+    let Part { plan, size: [_, n, _], packed_a, .. } = part;
+    match n % (N * NV) {
+        rest if NV == 2 && plan.strips_inside && packed_a.is_none() && (1..=N).contains(&rest) && *n > rest => {
+            N * NV + rest
+        }
+        rest => rest,
+    }
+}
+
+/// The loops over `ir` and `jr`.
+#[inline(always)]
+fn tiles<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
+    simd: S,
+    part: Part<T>,
+    packed_b: Option<&[T]>,
+    c: &mut ViewMut<T>,
+) {
+    let [m, n, steps] = part.size;
+    let last = last_panel::<N, NV>(&part);
+    let (mut ir, mut jr, mut strip) = (0, 0, 0);
+    loop {
+        let width = if jr + last == n { last } else { N * NV };
+        let height = if width > N * NV { (m - ir).min(3) } else { strip_height::<MR>(m - ir) };
+        let place = Place { i: ir, j: jr, width, flip: part.plan.flip, write: part.write };
+        let b = match packed_b {
+            Some(panels) => Operand { data: &panels[jr * steps..], row: width.next_multiple_of(N), column: 1 },
+            None => part.b.from(0, jr),
+        };
+        let (a, kept) = match part.packed_a {
+            Some(block) => block.strip(strip, height),
+            None => (part.a.from(ir, 0), Steps::All(steps)),
+        };
+        match height {
+            4 if const { MR > 4 } => widths::<T, S, N, 4, NV>(simd, kept, a, b, place, c),
+            3 if const { NV == 2 } => widths::<T, S, N, 3, NV>(simd, kept, a, b, place, c),
+            2 => widths::<T, S, N, 2, NV>(simd, kept, a, b, place, c),
+            1 => widths::<T, S, N, 1, NV>(simd, kept, a, b, place, c),
+            _ => widths::<T, S, N, MR, NV>(simd, kept, a, b, place, c),
+        }
+        if part.plan.strips_inside {
+            (ir, strip) = (ir + height, strip + 1);
+            if ir == m {
+                (ir, strip, jr) = (0, 0, jr + width);
+            }
+            if jr == n {
+                break;
+            }
+        } else {
+            jr += width;
+            if jr == n {
+                (jr, ir, strip) = (0, ir + height, strip + 1);
+            }
+            if ir == m {
+                break;
+            }
+        }
+    }
+}
+
+/// A tile of as many registers as its columns need.
+#[inline(always)]
+fn widths<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
+    simd: S,
+    steps: Steps,
+    a: Operand<T>,
+    b: Operand<T>,
+    place: Place,
+    c: &mut ViewMut<T>,
+) {
+    match place.width.div_ceil(N) {
+        3 if const { NV == 2 && MR <= 3 } => tile::<T, S, N, MR, 3, true>(simd, steps, a, b, place, c),
+        _ if place.width == N * NV => tile::<T, S, N, MR, NV, false>(simd, steps, a, b, place, c),
+        1 => tile::<T, S, N, MR, 1, true>(simd, steps, a, b, place, c),
+        2 if const { NV > 1 } => tile::<T, S, N, MR, 2, true>(simd, steps, a, b, place, c),
+        3 if const { NV > 2 } => tile::<T, S, N, MR, 3, true>(simd, steps, a, b, place, c),
+        _ => tile::<T, S, N, MR, NV, true>(simd, steps, a, b, place, c),
+    }
+}
+
+/// `y = f(c + bias)`, while `C` is in the caches.
+pub(super) fn finish<T: Real, S: Simd>(simd: S, mut c: ViewMut<T>, bias: &[T], f: Activation) {
+    with_activation!(f, F => simd.vectorize(
+        #[inline(always)]
+        move || {
+            for row in c.rows_mut() {
+                let row = &mut row.into_slice().expect("contiguous rows")[..bias.len()];
+                for j in 0..bias.len() {
+                    row[j] = F.f(row[j] + bias[j]);
+                }
+            }
+        },
+    ));
+}
