@@ -125,7 +125,13 @@ impl<T: Real> Part<'_, T> {
                     let a = self.a.from(ic, pc);
                     let packed_a = Some(pack_block(self.plan, a, [rows, steps], numbers, kept));
                     let part = Part { size: [rows, n, steps], a, packed_a, b: self.b.from(pc, 0), ..self };
-                    part.of_steps(pc, k).share(self.rows_of(c.view_mut(), ic, rows));
+                    let finish = match self.finish {
+                        Some((bias, f)) if self.plan.flip => Some((&bias[ic..ic + rows], f)),
+                        finish => finish,
+                    };
+                    // They are columns of C where the product is flipped.
+                    let c = c.slice_axis_mut(Axis(usize::from(self.plan.flip)), (ic..ic + rows).into());
+                    Part { finish, ..part }.of_steps(pc, k).share(c);
                 }
             }
         });
@@ -138,69 +144,49 @@ impl<T: Real> Part<'_, T> {
         Part { write, finish: self.finish.filter(|_| pc + steps == k), ..self }
     }
 
-    /// Some rows of what is computed: they are columns of `C` where the product is flipped.
-    fn rows_of<'c>(&self, c: ViewMut<'c, T>, from: usize, rows: usize) -> ViewMut<'c, T> {
-        match self.plan.flip {
-            true => c.slice_move(s![.., from..from + rows]),
-            false => c.slice_move(s![from..from + rows, ..]),
-        }
-    }
-
-    /// Halves, until they are small enough for one thread.
+    /// Halves, until they are small enough for one thread: of rows where `A` lies in place, for then both read the same panels of `B`;
+    /// of columns where it is packed, and where each would pack all of `B`.
     fn share(self, c: ViewMut<T>) {
         let [m, n, k] = self.size;
         let Plan { flip, pack_b, task, tile: [mr, nr], .. } = *self.plan;
-        let half = |n: usize, unit: usize| (n / 2).next_multiple_of(unit);
-        let bias = |from: usize, to: usize| self.finish.map(|(bias, f)| (&bias[from..to], f));
-        if threads() == 1 || m * n * k <= task {
-            self.group(c);
-        } else if self.packed_a.is_none() && (!pack_b || n < 4 * nr) && m >= 8 * mr {
-            let half = half(m, mr);
-            let (c1, c2) = c.split_at(Axis(usize::from(flip)), half);
-            let finish = if flip { [bias(0, half), bias(half, m)] } else { [self.finish; 2] };
-            let (a, packed_a) = (self.a.from(half, 0), self.packed_a.map(|block| block.from(half / mr)));
-            join(
-                || Part { size: [half, n, k], finish: finish[0], ..self }.share(c1),
-                || Part { size: [m - half, n, k], a, packed_a, finish: finish[1], ..self }.share(c2),
-            );
-        } else if n >= 2 * nr {
-            let half = half(n, nr);
-            let (c1, c2) = c.split_at(Axis(usize::from(!flip)), half);
-            let finish = if flip { [self.finish; 2] } else { [bias(0, half), bias(half, n)] };
-            let b = self.b.from(0, half);
-            join(
-                || Part { size: [m, half, k], finish: finish[0], ..self }.share(c1),
-                || Part { size: [m, n - half, k], b, finish: finish[1], ..self }.share(c2),
-            );
-        } else {
-            self.group(c);
+        let by_rows = self.packed_a.is_none() && (!pack_b || n < 4 * nr) && m >= 8 * mr;
+        if threads() == 1 || m * n * k <= task || !by_rows && n < 2 * nr {
+            return self.groups(c);
         }
+        let half = |n: usize, unit: usize| (n / 2).next_multiple_of(unit);
+        let at = if by_rows { half(m, mr) } else { half(n, nr) };
+        let axis = Axis(usize::from(by_rows == flip));
+        let (c1, c2) = c.split_at(axis, at);
+        let [finish1, finish2] = match self.finish {
+            Some((bias, f)) if axis == Axis(1) => [Some((&bias[..at], f)), Some((&bias[at..], f))],
+            finish => [finish; 2],
+        };
+        let (one, two) = if by_rows {
+            (Part { size: [at, n, k], ..self }, Part { size: [m - at, n, k], a: self.a.from(at, 0), ..self })
+        } else {
+            (Part { size: [m, at, k], ..self }, Part { size: [m, n - at, k], b: self.b.from(0, at), ..self })
+        };
+        join(|| Part { finish: finish1, ..one }.share(c1), || Part { finish: finish2, ..two }.share(c2));
     }
 
-    /// What one thread computes: a group of columns after the other, and of each a block of steps after the other.
-    fn group(self, mut c: ViewMut<T>) {
+    /// What one thread computes: a group of columns after the other, and for each a block of steps after the other.
+    fn groups(self, mut c: ViewMut<T>) {
         let [m, n, k] = self.size;
         let Plan { isa, kc, nc, flip, pack_b, tile: [_, nr], .. } = *self.plan;
         let room = if pack_b { kc.min(k) * nc.min(n).next_multiple_of(nr) } else { 0 };
         T::with_buffer(Buffer::B, room, |packed_b| {
             for jc in (0..n).step_by(nc) {
-                let columns = nc.min(n - jc);
-                let c = match flip {
-                    true => c.slice_mut(s![jc..jc + columns, ..]),
-                    false => c.slice_mut(s![.., jc..jc + columns]),
+                let columns = jc..n.min(jc + nc);
+                let (mut c, finish) = match (flip, self.finish) {
+                    (true, finish) => (c.slice_mut(s![columns.clone(), ..]), finish),
+                    (_, Some((bias, f))) => (c.slice_mut(s![.., columns.clone()]), Some((&bias[columns.clone()], f))),
+                    (_, None) => (c.slice_mut(s![.., columns.clone()]), None),
                 };
-                let finish = self.finish.filter(|_| !flip).map(|(bias, f)| (&bias[jc..jc + columns], f));
-                let mut c = c;
                 for pc in (0..k).step_by(kc) {
-                    let steps = kc.min(k - pc);
-                    let part = Part {
-                        size: [m, columns, steps],
-                        a: self.a.from(0, pc),
-                        b: self.b.from(pc, jc),
-                        finish: finish.or(self.finish),
-                        ..self
-                    };
-                    T::on(isa, Group { part: part.of_steps(pc, k), c: c.view_mut(), packed_b: &mut *packed_b });
+                    let size = [m, columns.len(), kc.min(k - pc)];
+                    let part = Part { size, a: self.a.from(0, pc), b: self.b.from(pc, jc), finish, ..self };
+                    let group = Group { part: part.of_steps(pc, k), c: c.view_mut(), packed_b: &mut *packed_b };
+                    T::on(isa, group);
                 }
             }
         });

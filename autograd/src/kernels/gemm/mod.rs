@@ -1,11 +1,11 @@
 //! The one product of matrices. A transposed operand is only a view with other strides, so the forward pass, `dx` and
 //! `dw` are one function, at one speed.
 //!
-//! From the inside: `tile.rs` keeps a few rows and columns of `C` in registers while `k` runs; `pack.rs` copies what tiles
-//! read into streams; `leaf.rs` walks over the tiles of a piece of `C` so that those stay in the caches; here the product
-//! is cut into such pieces, which are computed in parallel. `thin.rs` does without all of this where nothing is read
-//! twice. Every element of `C` is one chain of fused multiply–adds in the order of `k`. So the result
-//! has the same bits for any cut, any tile, any instruction set, and any number of threads.
+//! From the outside: here it is taken as it comes; `plan.rs` has the rules by which it is computed, `loops.rs` the loops that cut it
+//! into pieces for threads and caches, `pack.rs` copies what is read again and again into streams, and the micro-kernel
+//! (`simd/tile.rs`) keeps a few rows and columns of `C` in registers while `k` runs. `thin.rs` does without all of this where
+//! nothing is read twice. Every element of `C` is one chain of fused multiply–adds in the order of `k`. So the result has the same
+//! bits for any cut, any tile, any instruction set, and any number of threads.
 
 mod loops;
 mod pack;
@@ -35,8 +35,7 @@ use thin::Thin;
 /// # Panics
 /// If the shapes do not fit.
 pub fn gemm<T: Real>(a: View<T>, b: View<T>, precision: Precision, write: Write, c: ViewMut<T>) {
-    let isa = isa();
-    product(isa, Tiles::of::<T>(isa), a, b, precision, write, None, c);
+    product(machine::<T>(), a, b, precision, write, None, c);
 }
 
 /// `C = f(A · B + bias)`: a layer. `bias` has one number per column of `C`. The sum is finished while it is in the
@@ -46,18 +45,18 @@ pub fn gemm<T: Real>(a: View<T>, b: View<T>, precision: Precision, write: Write,
 /// If the shapes do not fit.
 pub fn gemm_bias<T: Real>(a: View<T>, b: View<T>, precision: Precision, bias: &[T], f: Activation, c: ViewMut<T>) {
     assert_eq!(bias.len(), c.ncols(), "gemm: one bias per column");
-    let isa = isa();
-    product(isa, Tiles::of::<T>(isa), a, b, precision, Write::Set, Some((bias, f)), c);
+    product(machine::<T>(), a, b, precision, Write::Set, Some((bias, f)), c);
 }
 
-fn isa() -> Isa {
-    Isa::choose().unwrap_or_else(|problem| panic!("{problem}"))
+/// The instruction set, and the rules for its tiles.
+fn machine<T: Real>() -> (Isa, Tiles) {
+    let isa = Isa::choose().unwrap_or_else(|problem| panic!("{problem}"));
+    (isa, Tiles::of::<T>(isa))
 }
 
 /// Chooses how a product is computed.
 fn product<T: Real>(
-    isa: Isa,
-    tiles: Tiles,
+    (isa, tiles): (Isa, Tiles),
     a: View<T>,
     b: View<T>,
     precision: Precision,
@@ -71,7 +70,7 @@ fn product<T: Real>(
         return;
     }
     if k == 0 || !c.is_standard_layout() {
-        return odd(isa, tiles, a, b, precision, write, finish, c);
+        return odd((isa, tiles), a, b, precision, write, finish, c);
     }
     let (mut copy_a, mut copy_b) = (None, None);
     let (a, b) = (operand(a, &mut copy_a), operand(b, &mut copy_b));
@@ -87,8 +86,7 @@ fn product<T: Real>(
 
 /// The rare cases: no terms at all, or a result whose rows are not contiguous.
 fn odd<T: Real>(
-    isa: Isa,
-    tiles: Tiles,
+    machine: (Isa, Tiles),
     a: View<T>,
     b: View<T>,
     precision: Precision,
@@ -98,7 +96,7 @@ fn odd<T: Real>(
 ) {
     let mut sums = Array2::zeros(c.dim());
     if !b.is_empty() {
-        product(isa, tiles, a, b, precision, Write::Set, None, sums.view_mut());
+        product(machine, a, b, precision, Write::Set, None, sums.view_mut());
     }
     match write {
         Write::Set => c.assign(&sums),
@@ -174,7 +172,7 @@ mod tests {
                     let mut rows = before.clone();
                     let mut columns = before.t().as_standard_layout().into_owned();
                     let ours = if transpose_c { columns.view_mut().reversed_axes() } else { rows.view_mut() };
-                    product(isa, tiles, a, b, precision, write, finish, ours);
+                    product((isa, tiles), a, b, precision, write, finish, ours);
                     let ours = if transpose_c { columns.t() } else { rows.view() };
                     assert_eq!(ours, expected, "{isa} {tiles:?} {precision}: {m}×{k} · {k}×{n}, {write:?}");
                 }
@@ -224,7 +222,7 @@ mod tests {
         let b = if transpose_b { bt.t() } else { b.view() };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let mut c = Array2::zeros((130, 150));
-        pool.install(|| product(isa, tiles, a.view(), b, precision, Write::Set, None, c.view_mut()));
+        pool.install(|| product((isa, tiles), a.view(), b, precision, Write::Set, None, c.view_mut()));
         c.iter().map(|c: &f32| c.to_bits()).collect()
     }
 
@@ -273,7 +271,7 @@ mod tests {
                 for (isa, tiles, precision) in kinds().filter(|kind| kind.2 == precision) {
                     let mut ours = before.clone();
                     let a = if transpose_a { at.t() } else { a.view() };
-                    pool.install(|| product(isa, tiles, a, b.view(), precision, write, None, ours.view_mut()));
+                    pool.install(|| product((isa, tiles), a, b.view(), precision, write, None, ours.view_mut()));
                     // The sign of a zero counts, too.
                     let same =
                         ours.iter().zip(&expected).all(|(x, y)| x == y && x.is_sign_negative() == y.is_sign_negative());
@@ -310,7 +308,7 @@ mod tests {
                 let mut a = Array2::zeros((20, 300));
                 a[[7, 290]] = special;
                 let (b, mut c) = (random(300, 80, 1), Array2::zeros((20, 80)));
-                product(isa, tiles, a.view(), b.view(), precision, Write::Set, None, c.view_mut());
+                product((isa, tiles), a.view(), b.view(), precision, Write::Set, None, c.view_mut());
                 assert!(c.indexed_iter().all(|((i, _), c)| c.is_finite() == (i != 7)), "{isa} {tiles:?} {precision}");
             }
         }
@@ -354,9 +352,9 @@ mod tests {
             let rounded = [&a, &b].map(|x| x.mapv(Real::to_bf16));
             for (isa, tiles) in kinds().map(|kind| (kind.0, kind.1)) {
                 let (mut ours, mut expected) = (Array2::zeros((m, n)), Array2::zeros((m, n)));
-                product(isa, tiles, a.view(), b.view(), Precision::Bf16, Write::Set, None, ours.view_mut());
+                product((isa, tiles), a.view(), b.view(), Precision::Bf16, Write::Set, None, ours.view_mut());
                 let [a, b] = &rounded;
-                product(isa, tiles, a.view(), b.view(), Precision::Single, Write::Set, None, expected.view_mut());
+                product((isa, tiles), a.view(), b.view(), Precision::Single, Write::Set, None, expected.view_mut());
                 assert_eq!(ours, expected, "{isa}: {m}×{k} · {k}×{n}");
             }
         }
@@ -371,7 +369,7 @@ mod tests {
             let (exact, size) = (a64.dot(&b64), a64.mapv(f64::abs).dot(&b64.mapv(f64::abs)));
             for (isa, tiles) in kinds().map(|kind| (kind.0, kind.1)) {
                 let mut ours = Array2::zeros((m, n));
-                product(isa, tiles, a.view(), b.view(), Precision::Bf16, Write::Set, None, ours.view_mut());
+                product((isa, tiles), a.view(), b.view(), Precision::Bf16, Write::Set, None, ours.view_mut());
                 for ((ours, exact), size) in ours.iter().zip(&exact).zip(&size) {
                     let error = (f64::from(*ours) - exact).abs();
                     let bound = (2f64.powi(-7) + k as f64 * 2f64.powi(-23)) * size;

@@ -47,11 +47,6 @@ pub(super) struct Block<'a, T> {
 }
 
 impl<'a, T: Real> Block<'a, T> {
-    /// The strips from this one on.
-    pub(super) fn from(self, strip: usize) -> Self {
-        Block { numbers: &self.numbers[strip * self.strip_len..], kept: &self.kept[strip..], ..self }
-    }
-
     /// A strip that is so high. Strips lie as far apart as the highest are long, also those that are less high.
     #[inline(always)]
     pub(super) fn strip(self, strip: usize, height: usize) -> (Operand<'a, T>, Steps<'a>) {

@@ -40,6 +40,7 @@ macro_rules! token {
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod operand;
 mod scalar;
 mod tile;
 #[cfg(target_arch = "x86_64")]
@@ -52,9 +53,10 @@ use crate::Real;
 
 #[cfg(target_arch = "aarch64")]
 pub use aarch64::Neon;
+pub use operand::Operand;
+pub(crate) use operand::{Kept, STEPS, Steps};
 pub use scalar::Scalar;
-pub use tile::Operand;
-pub(crate) use tile::{Kept, Place, STEPS, Steps, tile};
+pub(crate) use tile::{Place, tile};
 #[cfg(target_arch = "x86_64")]
 pub use x86::{Avx2, Avx512};
 

@@ -1,118 +1,14 @@
-//! The micro-kernel of a product: a tile of `C` in registers. What it reads and writes is checked once, and not at every step.
+//! The micro-kernel: one tile of `C` in registers. What it reads and writes is checked once, and not at every step.
 #![allow(unsafe_code)]
 #![allow(
     clippy::needless_range_loop,
     reason = "a closure that is not inlined lacks the instruction set; a loop cannot"
 )]
 
-use super::Lanes;
+use super::{Lanes, Operand, Steps};
 use crate::Real;
 use crate::kernels::Write;
 use crate::matrix::ViewMut;
-
-/// A matrix as it lies in memory: its element `(i, j)` is `data[i · row + j · column]`.
-#[derive(Clone, Copy)]
-pub struct Operand<'a, T> {
-    pub(crate) data: &'a [T],
-    pub(crate) row: usize,
-    pub(crate) column: usize,
-}
-
-impl<'a, T> Operand<'a, T> {
-    pub(crate) fn transposed(self) -> Operand<'a, T> {
-        Operand { row: self.column, column: self.row, ..self }
-    }
-
-    /// The part that begins at `(i, j)`.
-    #[inline(always)]
-    pub(crate) fn from(self, i: usize, j: usize) -> Operand<'a, T> {
-        Operand { data: &self.data[i * self.row + j * self.column..], ..self }
-    }
-
-    /// The columns of a square of `rows × N` numbers that begins at `(i, j)`; the numbers of a row lie together. It is checked
-    /// once: with a check for each row, a row of `A` times a transposed `B` takes three times as long.
-    ///
-    /// # Panics
-    /// If it is not inside.
-    #[inline(always)]
-    pub(crate) fn turned<S: Lanes<T, N>, const N: usize>(self, simd: S, i: usize, j: usize, rows: usize) -> [S::V; N]
-    where
-        T: Real,
-    {
-        let from = self.from(i, j);
-        assert!(self.column == 1 && rows <= N && (rows == 0 || from.holds(rows, N)), "not a square of a matrix");
-        let mut square = [simd.splat(T::zero()); N];
-        for r in 0..N {
-            if r < rows {
-                // SAFETY: N numbers of a row that is inside, as asserted.
-                square[r] = simd.load(unsafe { &*from.data.as_ptr().add(r * self.row).cast() });
-            }
-        }
-        simd.transpose(square)
-    }
-
-    /// Whether `rows × columns` elements lie in the slice, none of them empty.
-    #[inline(always)]
-    fn holds(self, rows: usize, columns: usize) -> bool {
-        let [down, along] = [(rows, self.row), (columns, self.column)].map(|(n, apart)| (n - 1).checked_mul(apart));
-        let last = down.and_then(|down| down.checked_add(along?));
-        last.is_some_and(|last| last < self.data.len())
-    }
-}
-
-/// Steps of `k` in a packed block, at most: as many as a byte counts.
-pub(crate) const STEPS: usize = 256;
-
-/// The steps of `k` that a packed strip of `A` holds, in ascending order.
-#[derive(Clone, Copy)]
-pub(crate) struct Kept {
-    steps: [u8; STEPS],
-    len: usize,
-    all: bool,
-    /// One more than the largest of them, which the loop relies on.
-    end: usize,
-}
-
-impl Kept {
-    pub(crate) const NONE: Kept = Kept { steps: [0; STEPS], len: 0, all: false, end: 0 };
-
-    /// Lets `list` write steps, and say how many.
-    #[inline(always)]
-    pub(crate) fn list(&mut self, list: impl FnOnce(&mut [u8; STEPS]) -> usize) {
-        self.len = list(&mut self.steps).min(STEPS);
-        self.all = false;
-        let mut last = 0;
-        for i in 0..self.len {
-            last = self.steps[i].max(last);
-        }
-        self.end = usize::from(last) + 1;
-    }
-
-    /// All of so many, of which there is no list.
-    #[inline(always)]
-    pub(crate) fn all(&mut self, steps: usize) {
-        (self.len, self.all, self.end) = (steps.min(STEPS), true, STEPS);
-    }
-
-    #[inline(always)]
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    #[inline(always)]
-    pub(crate) fn steps(&self) -> Steps<'_> {
-        if self.all { Steps::All(self.len) } else { Steps::Kept(self) }
-    }
-}
-
-/// The steps of `k` that a sum has.
-#[derive(Clone, Copy)]
-pub(crate) enum Steps<'a> {
-    /// So many.
-    All(usize),
-    /// Those that are listed; `A` holds no others.
-    Kept(&'a Kept),
-}
 
 /// Where in `C` a tile lies.
 #[derive(Clone, Copy)]
@@ -150,10 +46,11 @@ pub(crate) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
     let width = if EDGE { place.width } else { NV * N };
     let (a_steps, b_steps) = match steps {
         Steps::All(steps) => (steps, steps),
-        Steps::Kept(kept) => (kept.len, kept.end),
+        Steps::Kept(kept) => (kept.len(), kept.end()),
     };
+    // Numbers in the last register.
     let last = width.wrapping_sub((NV - 1) * N);
-    assert!(last <= N && b.column == 1 && (a.row == 1 || a.column == 1), "not a tile");
+    assert!((1..=N).contains(&last) && b.column == 1 && (a.row == 1 || a.column == 1), "not a tile");
     assert!(a_steps == 0 || a.holds(MR, a_steps) && b.holds(b_steps, (NV - 1) * N + last), "operands are too short");
     let (rows, columns) = if flip { (width, MR) } else { (MR, width) };
     let [down, right] = if flip { [j, i] } else { [i, j] };
@@ -167,6 +64,7 @@ pub(crate) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
     // SAFETY: a row of the tile, which is inside of C, as asserted; C is borrowed mutably, and one row at a time is used.
     let row = |r: usize| unsafe { std::slice::from_raw_parts_mut(first.wrapping_offset(r as isize * stride), columns) };
 
+    // Now, that they are there when the sums are: 4 % of a product of 128 rows.
     for r in 0..rows {
         for line in (0..columns).step_by(64 / size_of::<T>()) {
             simd.prefetch_to_write(first.wrapping_offset(r as isize * stride).wrapping_add(line));
@@ -213,7 +111,7 @@ pub(crate) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
         // SAFETY: as above.
         Steps::Kept(_) if whole == b_steps => unsafe { walk::<T, S, N, MR, NV>(simd, steps, a, b, &mut sums) },
         Steps::Kept(kept) => {
-            for (i, &k) in kept.steps[..kept.len].iter().enumerate() {
+            for (i, &k) in kept.listed().iter().enumerate() {
                 edge_step::<T, S, N, MR, NV>(simd, a.from(0, i), b.from(k.into(), 0), last, &mut sums);
             }
         }
@@ -272,7 +170,11 @@ fn load<T: Real, S: Lanes<T, N>, const N: usize>(simd: S, edge: bool, from: &[T]
     if edge { simd.load_first(from) } else { simd.load(from.first_chunk().expect("N numbers")) }
 }
 
-/// `sums += A · B`.
+/// Steps that are unrolled: a fifth fewer instructions, worth 4 to 8 % where another hardware thread wants the core too.
+const UNROLL: usize = 4;
+
+/// `sums += A · B`. There is a loop for each way in which `A` may lie, so that where its rows are is part of the instructions, or
+/// known before; with two strides that are not, a step takes 30 instructions instead of 21.
 ///
 /// # Safety
 /// `A` holds `MR` rows and `B` `NV` registers of columns, and both all steps.
@@ -284,60 +186,34 @@ unsafe fn walk<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const N
     b: Operand<T>,
     sums: &mut [[S::V; NV]; MR],
 ) {
-    // Where both are packed, strides are part of the instructions, and unrolled steps take a fifth fewer of these: worth 4 to 8 %
-    // where another hardware thread wants the core too. Small tiles are not worth the code.
-    let (packed, unroll) = (MR * NV >= 8 && NV <= 2 && a.row == 1 && a.column == MR && b.row == NV * N, 4);
+    // Small tiles are not worth the code, and wide ones have many instructions for each that a stride takes.
+    let packed = MR * NV >= 8 && NV <= 2 && a.row == 1 && a.column == MR && b.row == NV * N;
+    // Behind the last step they point nowhere, and are not read.
     let (mut from_a, mut from_b) = (a.data.as_ptr(), b.data.as_ptr());
     match steps {
         Steps::Kept(kept) => {
-            let (fours, ones) =
-                if packed { kept.steps[..kept.len].as_chunks::<4>() } else { (&[][..], &kept.steps[..kept.len]) };
+            let (fours, ones) = if packed { kept.listed().as_chunks::<UNROLL>() } else { (&[][..], kept.listed()) };
             for four in fours {
                 for k in four {
-                    let b = from_b.wrapping_add(usize::from(*k) * NV * N);
-                    // SAFETY: each is one of `b_steps` of B, and their number is that of the steps of A.
-                    unsafe {
-                        step(
-                            simd,
-                            #[inline(always)]
-                            |r| from_a.wrapping_add(r),
-                            registers(simd, b),
-                            sums,
-                        )
-                    };
+                    let from_b = from_b.wrapping_add(usize::from(*k) * NV * N);
+                    // SAFETY: each is a step of B, and there are as many as steps of A.
+                    unsafe { step(simd, |r| from_a.wrapping_add(r), from_b, sums) };
                     from_a = from_a.wrapping_add(MR);
                 }
             }
             for k in ones {
-                let b = from_b.wrapping_add(usize::from(*k) * b.row);
+                let from_b = from_b.wrapping_add(usize::from(*k) * b.row);
                 // SAFETY: as above.
-                unsafe {
-                    step(
-                        simd,
-                        #[inline(always)]
-                        |r| from_a.wrapping_add(r * a.row),
-                        registers(simd, b),
-                        sums,
-                    )
-                };
+                unsafe { step(simd, |r| from_a.wrapping_add(r * a.row), from_b, sums) };
                 from_a = from_a.wrapping_add(a.column);
             }
         }
         Steps::All(steps) if packed => {
-            for (rounds, unrolled) in [(steps / unroll, unroll), (steps % unroll, 1)] {
+            for (rounds, unrolled) in [(steps / UNROLL, UNROLL), (steps % UNROLL, 1)] {
                 for _ in 0..rounds {
                     for _ in 0..unrolled {
-                        // SAFETY: as many as there are steps.
-                        unsafe {
-                            step(
-                                simd,
-                                #[inline(always)]
-                                |r| from_a.wrapping_add(r),
-                                registers(simd, from_b),
-                                sums,
-                            )
-                        };
-                        // Behind the last step they point nowhere, and are not read.
+                        // SAFETY: these are as many as there are steps.
+                        unsafe { step(simd, |r| from_a.wrapping_add(r), from_b, sums) };
                         (from_a, from_b) = (from_a.wrapping_add(MR), from_b.wrapping_add(NV * N));
                     }
                 }
@@ -346,38 +222,23 @@ unsafe fn walk<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const N
         Steps::All(steps) if a.row == 1 => {
             for _ in 0..steps {
                 // SAFETY: as above.
-                unsafe {
-                    step(
-                        simd,
-                        #[inline(always)]
-                        |r| from_a.wrapping_add(r),
-                        registers(simd, from_b),
-                        sums,
-                    )
-                };
+                unsafe { step(simd, |r| from_a.wrapping_add(r), from_b, sums) };
                 (from_a, from_b) = (from_a.wrapping_add(a.column), from_b.wrapping_add(b.row));
             }
         }
+        // The columns of A lie together, as was asserted.
         Steps::All(steps) => {
             let mut rows = [from_a; MR];
             for r in 0..MR {
                 rows[r] = rows[r].wrapping_add(r * a.row);
             }
-            let unroll = if MR * NV < 8 { 1 } else { unroll };
+            let unroll = if MR * NV < 8 { 1 } else { UNROLL };
             let whole = steps - steps % unroll;
             for (from, to, by) in [(0, whole, unroll), (whole, steps, 1)] {
                 for k in (from..to).step_by(by) {
-                    for u in 0..by {
+                    for k in k..k + by {
                         // SAFETY: as above.
-                        unsafe {
-                            step(
-                                simd,
-                                #[inline(always)]
-                                |r| rows[r].wrapping_add(k + u),
-                                registers(simd, from_b),
-                                sums,
-                            )
-                        };
+                        unsafe { step(simd, |r| rows[r].wrapping_add(k), from_b, sums) };
                         from_b = from_b.wrapping_add(b.row);
                     }
                 }
@@ -386,31 +247,21 @@ unsafe fn walk<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const N
     }
 }
 
-/// The registers of a step of `B`.
-///
-/// # Safety
-/// Whole registers can be read from `b` on.
-#[inline(always)]
-unsafe fn registers<T: Real, S: Lanes<T, N>, const N: usize>(simd: S, b: *const T) -> impl Fn(usize) -> S::V {
-    #[inline(always)]
-    // SAFETY: as promised.
-    move |v| simd.load(unsafe { &*b.wrapping_add(v * N).cast() })
-}
-
 /// One step of `k`.
 ///
 /// # Safety
-/// A number can be read wherever `a` says that row `r` has it, for each of `MR`.
+/// A number can be read where `a` says that row `r` has it, for each of `MR`, and `NV` registers from `b` on.
 #[inline(always)]
 unsafe fn step<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
     simd: S,
     a: impl Fn(usize) -> *const T,
-    b: impl Fn(usize) -> S::V,
+    b: *const T,
     sums: &mut [[S::V; NV]; MR],
 ) {
     let mut right = [simd.splat(T::zero()); NV];
     for v in 0..NV {
-        right[v] = b(v);
+        // SAFETY: as promised.
+        right[v] = simd.load(unsafe { &*b.wrapping_add(v * N).cast() });
     }
     for r in 0..MR {
         // SAFETY: as promised.
