@@ -65,7 +65,7 @@ fn draw<'a>(area: &Area<'a>, outcomes: &[Outcome], height: i32) -> Drawn<'a> {
                 Family::Blas => (BLAS, speed.name.as_str()),
                 // The upper rungs are one program.
                 Family::Ours if outcome.threads > 1 => (LADDER, "parallel"),
-                Family::Ours => (LADDER, "packed + SIMD"),
+                Family::Ours => (LADDER, "packed"),
                 Family::Rung | Family::Peak => (LADDER, speed.name.as_str()),
             };
             let middle = y + BAR / 2;
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn every_program_and_both_peaks_are_in_the_picture() {
         let svg = ladder_svg(&[example(1), example(2)]);
-        for word in ["512 × 512 × 512", "avx2", "naive", "packed + SIMD", "parallel", "slow &amp; sure", "peak 100"] {
+        for word in ["512 × 512 × 512", "avx2", "naive", "packed", "parallel", "slow &amp; sure", "peak 100"] {
             assert!(svg.contains(word), "{word}");
         }
         assert!(svg.contains("One thread") && svg.contains("2 threads") && svg.contains("peak 200"));

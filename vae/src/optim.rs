@@ -73,18 +73,29 @@ impl<T: Real> Adam<T> {
 /// Scales a gradient so that its Euclidean norm over all parameters is at most `most` (Pascanu, Mikolov and Bengio 2013):
 /// its norm before.
 pub fn clip<T: Real>(grads: &mut Grads<T>, most: f64) -> f64 {
-    let squares = grads.flat.chunks(CHUNK).map(|g| {
-        reduce::sum(
-            [g],
-            #[inline(always)]
-            |[g]| g * g,
-        )
-        .as_f64()
-    });
-    let norm = squares.sum::<f64>().sqrt();
+    let flat = &grads.flat;
+    let squares = parallel::map(
+        flat.len().div_ceil(CHUNK),
+        || (),
+        |(), i| {
+            let g = &flat[i * CHUNK..flat.len().min((i + 1) * CHUNK)];
+            reduce::sum(
+                [g],
+                #[inline(always)]
+                |[g]| g * g,
+            )
+            .as_f64()
+        },
+    );
+    let norm = squares.iter().sum::<f64>().sqrt();
     if norm > most {
         let scale = T::of(most / norm);
-        grads.flat.iter_mut().for_each(|g| *g = *g * scale);
+        parallel::chunks(&mut grads.flat, |_, grads| {
+            vectorize(
+                #[inline(always)]
+                move || grads.iter_mut().for_each(|g| *g = *g * scale),
+            );
+        });
     }
     norm
 }

@@ -1,4 +1,4 @@
-//! The product of matrices as a ladder: five programs with one signature, each faster than the one before, and each for
+//! The product of matrices as a ladder: six programs with one signature, each faster than the one before, and each for
 //! one reason. `cargo bench --bench matmul -- --ladder ladder.svg` measures the rungs and draws them.
 //!
 //! All of them do the same `m · n · k` multiplications. What differs is where their operands come from: on a CPU, a
@@ -7,7 +7,7 @@
 use ndarray::{Axis, Zip, s};
 
 use super::Write;
-use super::gemm::{self, gemm};
+use super::gemm::{self, gemm, gemm_in_place};
 use super::parallel::alone;
 use crate::matrix::{View, ViewMut};
 use crate::{Precision, Real};
@@ -31,7 +31,7 @@ pub struct Rung<T> {
 }
 
 /// The ladder, from the bottom up.
-pub fn rungs<T: Real>() -> [Rung<T>; 5] {
+pub fn rungs<T: Real>() -> [Rung<T>; 6] {
     let serial = |name, why, product| Rung { name, why, product, parallel: false };
     [
         serial("naive", "the definition, and nothing else", naive),
@@ -41,7 +41,8 @@ pub fn rungs<T: Real>() -> [Rung<T>; 5] {
             "a block of B stays in the cache for every row of A, and four of its rows share each access to C",
             blocked,
         ),
-        serial("packed + SIMD", "sums stay in registers, and an instruction adds to a whole register of them", packed),
+        serial("tiles + SIMD", "sums stay in registers, and an instruction adds to a whole register of them", tiles),
+        serial("packed", "what a tile reads lies in the order of reading", packed),
         Rung { parallel: true, ..serial("parallel", "pieces of C are computed on all cores at once", parallel) },
     ]
 }
@@ -86,11 +87,21 @@ pub fn blocked<T: Real>(a: View<T>, b: View<T>, mut c: ViewMut<T>) {
     }
 }
 
-/// Our [`gemm()`] on one thread.
+/// Our micro-kernel, with both operands as they lie in memory.
 ///
 /// Carried to its end, the idea of the last rung: a tile of `C` stays in registers while the whole sum runs, so that each
-/// number that is loaded serves many multiply–adds; and each instruction does 4 to 16 of them, as the CPU can. What a tile
-/// reads is first packed, that is, copied together in the order of reading.
+/// number that is loaded serves many multiply–adds; and each instruction does 4 to 16 of them, as the CPU can.
+pub fn tiles<T: Real>(a: View<T>, b: View<T>, c: ViewMut<T>) {
+    check(&a, &b, &c);
+    alone(|| gemm_in_place(a, b, c));
+}
+
+/// Our [`gemm()`] on one thread.
+///
+/// There, a step of a tile reads from as many rows as it is high, and each row of `B` lies in another page. Here both operands are
+/// first packed, that is, copied together in the order of reading, wherever each number is read often enough (on CPUs with AVX-512,
+/// larger products than this one). What packing leaves out – steps at which `A` is zero – shows only with images:
+/// `cargo bench --bench zeros`.
 pub fn packed<T: Real>(a: View<T>, b: View<T>, c: ViewMut<T>) {
     alone(|| gemm(a, b, Precision::Single, Write::Set, c));
 }

@@ -21,12 +21,13 @@ pub fn sum<T: Real, const M: usize>(xs: [&[T]; M], f: impl Fn([T; M]) -> T) -> T
     )
 }
 
+/// [`sum`] inside of [`vectorize`].
 #[inline(always)]
 #[expect(
     clippy::needless_range_loop,
     reason = "only loops over indices are vectorized here, iterators over arrays not"
 )]
-fn lanes<T: Real, const M: usize>(xs: [&[T]; M], f: impl Fn([T; M]) -> T) -> T {
+pub(crate) fn lanes<T: Real, const M: usize>(xs: [&[T]; M], f: impl Fn([T; M]) -> T) -> T {
     let mut lanes = [T::zero(); LANES];
     let mut chunks: [&[[T; LANES]]; M] = [&[]; M];
     let mut rests: [&[T]; M] = [&[]; M];
@@ -106,9 +107,15 @@ pub fn row_sums<T: Real, const M: usize>(xs: [View<T>; M], y: ViewMut<T>, f: imp
     assert!(xs.iter().all(|x| x.dim() == (y.nrows(), width)) && y.ncols() == 1, "one sum per row");
     let xs = xs.map(each::slice);
     parallel::rows(each::slice_mut(y), 1, width, |first, y| {
-        for (i, y) in (first..).zip(y) {
-            *y = sum(each::row(xs, i, width), &f);
-        }
+        let f = &f;
+        vectorize(
+            #[inline(always)]
+            move || {
+                for (i, y) in (first..).zip(y) {
+                    *y = lanes(each::row(xs, i, width), f);
+                }
+            },
+        );
     });
 }
 

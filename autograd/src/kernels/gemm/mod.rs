@@ -48,6 +48,23 @@ pub fn gemm_bias<T: Real>(a: View<T>, b: View<T>, precision: Precision, bias: &[
     product(machine::<T>(), a, b, precision, Write::Set, Some((bias, f)), c);
 }
 
+/// `C = A · B` with nothing packed but what has to be turned: what packing gains is the difference to [`gemm`].
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn gemm_in_place<T: Real>(a: View<T>, b: View<T>, c: ViewMut<T>) {
+    let size @ [m, n, k] = [a.nrows(), b.ncols(), a.ncols()];
+    if m == 0 || n == 0 || k == 0 || !c.is_standard_layout() {
+        return gemm(a, b, Precision::Single, Write::Set, c);
+    }
+    assert!(b.nrows() == k && c.dim() == (m, n), "gemm: {:?} · {:?} into {:?}", a.dim(), b.dim(), c.dim());
+    let (mut copy_a, mut copy_b) = (None, None);
+    let (a, b) = (operand(a, &mut copy_a), operand(b, &mut copy_b));
+    let (isa, tiles) = machine::<T>();
+    let plan = &Plan::new(isa, tiles, Precision::Single, size, a, b).in_place(b);
+    Part { plan, size, a, packed_a: None, b, write: Write::Set, finish: None }.run(c);
+}
+
 /// The instruction set, and the rules for its tiles.
 fn machine<T: Real>() -> (Isa, Tiles) {
     let isa = Isa::choose().unwrap_or_else(|problem| panic!("{problem}"));
