@@ -8,6 +8,7 @@ use std::cell::RefCell;
 
 use ndarray::{Axis, s};
 
+use super::Task;
 use super::pack::{Block, pack_block, pack_panels, strip_height, with_room_for_block};
 use super::plan::Plan;
 use crate::activation::with_activation;
@@ -31,6 +32,11 @@ pub trait Product: Sized + 'static {
     #[doc(hidden)]
     fn on<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
 
+    /// Computes a product. Of a method that is not generic there is one copy, in this crate; every crate that calls
+    /// [`gemm`](super::gemm()) would compile its own, which takes half a minute.
+    #[doc(hidden)]
+    fn product(task: Task<Self>, c: ViewMut<Self>);
+
     /// A buffer of this thread, at least so long; what it holds is anything.
     #[doc(hidden)]
     fn with_buffer<R>(which: Buffer, len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R;
@@ -48,12 +54,16 @@ pub enum Buffer {
 
 /// One line a kind of number: for each instruction set the numbers in a register, and the rows and registers of a tile.
 macro_rules! tiles {
-    ($($T:ty: $($(#[$cfg:meta])? $Isa:ident $n:literal ($r:literal x $v:literal)),*;)*) => {$(
+    ($($T:ty: $($(#[$cfg:meta])? $Isa:ident $(. $other:ident ())? $n:literal ($r:literal x $v:literal)),*;)*) => {$(
         impl Product for $T {
             fn on<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output {
                 match isa {
-                    $($(#[$cfg])? Isa::$Isa(simd) => kernel.run::<_, $n, $r, $v>(simd),)*
+                    $($(#[$cfg])? Isa::$Isa(simd) => kernel.run::<_, $n, $r, $v>(simd $(.$other())?),)*
                 }
+            }
+
+            fn product(task: Task<Self>, c: ViewMut<Self>) {
+                task.product(c);
             }
 
             fn with_buffer<R>(which: Buffer, len: usize, work: impl FnOnce(&mut [$T]) -> R) -> R {
@@ -67,11 +77,11 @@ macro_rules! tiles {
 }
 
 // Sixteen registers hold 6 × 2 sums, two of `B` and one of `A`; thirty-two 6 × 4 on x86, which multiplies by a number in memory,
-// and 8 × 3 on ARM.
+// and 8 × 3 on ARM. In `f64` nothing is trained, only checked: it has no wide tiles, which would take 5 seconds to compile.
 tiles! {
     f32: Scalar 4 (4 x 1), #[cfg(target_arch = "x86_64")] Avx2 8 (6 x 2), #[cfg(target_arch = "x86_64")] Avx512 16 (6 x 4),
         #[cfg(target_arch = "aarch64")] Neon 4 (8 x 3);
-    f64: Scalar 4 (4 x 1), #[cfg(target_arch = "x86_64")] Avx2 4 (6 x 2), #[cfg(target_arch = "x86_64")] Avx512 8 (6 x 4),
+    f64: Scalar 4 (4 x 1), #[cfg(target_arch = "x86_64")] Avx2 4 (6 x 2), #[cfg(target_arch = "x86_64")] Avx512.avx2() 4 (6 x 2),
         #[cfg(target_arch = "aarch64")] Neon 2 (8 x 3);
 }
 
@@ -215,11 +225,7 @@ impl<T: Real> Kernel<T> for Group<'_, '_, T> {
             );
             &*packed_b
         });
-        let into = &mut c;
-        simd.vectorize(
-            #[inline(always)]
-            move || tiles::<T, S, N, MR, NV>(simd, part, packed_b, into),
-        );
+        panels::<T, S, N, MR, NV>(simd, part, packed_b, &mut c);
         if let Some((bias, f)) = part.finish {
             finish(simd, c, bias, f);
         }
@@ -239,9 +245,8 @@ fn last_panel<const N: usize, const NV: usize>(part: &Part<impl Real>) -> usize 
     }
 }
 
-/// The loops over `ir` and `jr`.
-#[inline(always)]
-fn tiles<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
+/// The loop over `jr`: panels of `B`, which all strips of `A` meet, or one after the other.
+fn panels<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
     simd: S,
     part: Part<T>,
     packed_b: Option<&[T]>,
@@ -249,63 +254,72 @@ fn tiles<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usi
 ) {
     let [m, n, steps] = part.size;
     let last = last_panel::<N, NV>(&part);
-    let (mut ir, mut jr, mut strip) = (0, 0, 0);
-    loop {
-        let width = if jr + last == n { last } else { N * NV };
-        let height = if width > N * NV { (m - ir).min(3) } else { strip_height::<MR>(m - ir) };
-        let place = Place { i: ir, j: jr, width, flip: part.plan.flip, write: part.write };
-        let b = match packed_b {
-            Some(panels) => Operand { data: &panels[jr * steps..], row: width.next_multiple_of(N), column: 1 },
-            None => part.b.from(0, jr),
-        };
-        let (a, kept) = match part.packed_a {
-            Some(block) => block.strip(strip, height),
-            None => (part.a.from(ir, 0), Steps::All(steps)),
-        };
-        match height {
-            4 if const { MR > 4 } => widths::<T, S, N, 4, NV>(simd, kept, a, b, place, c),
-            3 if const { NV == 2 } => widths::<T, S, N, 3, NV>(simd, kept, a, b, place, c),
-            2 => widths::<T, S, N, 2, NV>(simd, kept, a, b, place, c),
-            1 => widths::<T, S, N, 1, NV>(simd, kept, a, b, place, c),
-            _ => widths::<T, S, N, MR, NV>(simd, kept, a, b, place, c),
-        }
-        if part.plan.strips_inside {
-            (ir, strip) = (ir + height, strip + 1);
-            if ir == m {
-                (ir, strip, jr) = (0, 0, jr + width);
+    let (mut ir, mut strip) = (0, 0);
+    while ir < m {
+        let rows = if part.plan.strips_inside { m } else { strip_height::<MR>(m - ir) };
+        let mut jr = 0;
+        while jr < n {
+            let width = if jr + last == n { last } else { N * NV };
+            let b = match packed_b {
+                Some(panels) => Operand { data: &panels[jr * steps..], row: width.next_multiple_of(N), column: 1 },
+                None => part.b.from(0, jr),
+            };
+            let place = Place { i: ir, j: jr, width, flip: part.plan.flip, write: part.write };
+            let panel = Panel { part, b, place, rows, strip };
+            match width.div_ceil(N) {
+                _ if width == N * NV => panel.run::<S, N, MR, NV, false>(simd, c),
+                1 => panel.run::<S, N, MR, 1, true>(simd, c),
+                2 if const { NV > 1 } => panel.run::<S, N, MR, 2, true>(simd, c),
+                3 if const { NV == 2 } => panel.run::<S, N, 3, 3, true>(simd, c),
+                3 if const { NV > 2 } => panel.run::<S, N, MR, 3, true>(simd, c),
+                _ => panel.run::<S, N, MR, NV, true>(simd, c),
             }
-            if jr == n {
-                break;
-            }
-        } else {
             jr += width;
-            if jr == n {
-                (jr, ir, strip) = (0, ir + height, strip + 1);
-            }
-            if ir == m {
-                break;
-            }
         }
+        (ir, strip) = (ir + rows, strip + 1);
     }
 }
 
-/// A tile of as many registers as its columns need.
-#[inline(always)]
-fn widths<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
-    simd: S,
-    steps: Steps,
-    a: Operand<T>,
-    b: Operand<T>,
+/// A panel of `B`, and the strips of `A` that it meets.
+struct Panel<'a, T> {
+    part: Part<'a, T>,
+    b: Operand<'a, T>,
+    /// Where the first tile lies.
     place: Place,
-    c: &mut ViewMut<T>,
-) {
-    match place.width.div_ceil(N) {
-        3 if const { NV == 2 && MR <= 3 } => tile::<T, S, N, MR, 3, true>(simd, steps, a, b, place, c),
-        _ if place.width == N * NV => tile::<T, S, N, MR, NV, false>(simd, steps, a, b, place, c),
-        1 => tile::<T, S, N, MR, 1, true>(simd, steps, a, b, place, c),
-        2 if const { NV > 1 } => tile::<T, S, N, MR, 2, true>(simd, steps, a, b, place, c),
-        3 if const { NV > 2 } => tile::<T, S, N, MR, 3, true>(simd, steps, a, b, place, c),
-        _ => tile::<T, S, N, MR, NV, true>(simd, steps, a, b, place, c),
+    /// Rows of all strips, and the first of these in a packed block.
+    rows: usize,
+    strip: usize,
+}
+
+impl<T: Real> Panel<'_, T> {
+    /// The loop over `ir`. It is a function of its own: of one that holds the tiles of all widths, compiling takes twice as long.
+    #[inline(never)]
+    fn run<S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize, const EDGE: bool>(
+        &self,
+        simd: S,
+        c: &mut ViewMut<T>,
+    ) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let &Panel { part, b, mut place, rows, mut strip } = self;
+                let end = place.i + rows;
+                while place.i < end {
+                    let height = strip_height::<MR>(end - place.i);
+                    let (a, kept) = match part.packed_a {
+                        Some(block) => block.strip(strip, height),
+                        None => (part.a.from(place.i, 0), Steps::All(part.size[2])),
+                    };
+                    match height {
+                        4 if const { MR > 4 } => tile::<T, S, N, 4, NV, EDGE>(simd, kept, a, b, place, c),
+                        2 => tile::<T, S, N, 2, NV, EDGE>(simd, kept, a, b, place, c),
+                        1 => tile::<T, S, N, 1, NV, EDGE>(simd, kept, a, b, place, c),
+                        _ => tile::<T, S, N, MR, NV, EDGE>(simd, kept, a, b, place, c),
+                    }
+                    (place.i, strip) = (place.i + height, strip + 1);
+                }
+            },
+        );
     }
 }
 

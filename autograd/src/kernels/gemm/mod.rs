@@ -35,7 +35,7 @@ use thin::Thin;
 /// # Panics
 /// If the shapes do not fit.
 pub fn gemm<T: Real>(a: View<T>, b: View<T>, precision: Precision, write: Write, c: ViewMut<T>) {
-    product(machine::<T>(), a, b, precision, write, None, c);
+    T::product(Task { precision, ..Task::new(a, b, write) }, c);
 }
 
 /// `C = f(A · B + bias)`: a layer. `bias` has one number per column of `C`. The sum is finished while it is in the
@@ -45,7 +45,7 @@ pub fn gemm<T: Real>(a: View<T>, b: View<T>, precision: Precision, write: Write,
 /// If the shapes do not fit.
 pub fn gemm_bias<T: Real>(a: View<T>, b: View<T>, precision: Precision, bias: &[T], f: Activation, c: ViewMut<T>) {
     assert_eq!(bias.len(), c.ncols(), "gemm: one bias per column");
-    product(machine::<T>(), a, b, precision, Write::Set, Some((bias, f)), c);
+    T::product(Task { precision, finish: Some((bias, f)), ..Task::new(a, b, Write::Set) }, c);
 }
 
 /// `C = A · B` with nothing packed but what has to be turned: what packing gains is the difference to [`gemm`].
@@ -53,75 +53,72 @@ pub fn gemm_bias<T: Real>(a: View<T>, b: View<T>, precision: Precision, bias: &[
 /// # Panics
 /// If the shapes do not fit.
 pub fn gemm_in_place<T: Real>(a: View<T>, b: View<T>, c: ViewMut<T>) {
-    let size @ [m, n, k] = [a.nrows(), b.ncols(), a.ncols()];
-    if m == 0 || n == 0 || k == 0 || !c.is_standard_layout() {
-        return gemm(a, b, Precision::Single, Write::Set, c);
-    }
-    assert!(b.nrows() == k && c.dim() == (m, n), "gemm: {:?} · {:?} into {:?}", a.dim(), b.dim(), c.dim());
-    let (mut copy_a, mut copy_b) = (None, None);
-    let (a, b) = (operand(a, &mut copy_a), operand(b, &mut copy_b));
-    let (isa, tiles) = machine::<T>();
-    let plan = &Plan::new(isa, tiles, Precision::Single, size, a, b).in_place(b);
-    Part { plan, size, a, packed_a: None, b, write: Write::Set, finish: None }.run(c);
+    T::product(Task { in_place: true, ..Task::new(a, b, Write::Set) }, c);
 }
 
-/// The instruction set, and the rules for its tiles.
-fn machine<T: Real>() -> (Isa, Tiles) {
-    let isa = Isa::choose().unwrap_or_else(|problem| panic!("{problem}"));
-    (isa, Tiles::of::<T>(isa))
-}
-
-/// Chooses how a product is computed.
-fn product<T: Real>(
-    (isa, tiles): (Isa, Tiles),
-    a: View<T>,
-    b: View<T>,
+/// A product as it comes.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct Task<'a, T> {
+    isa: Isa,
+    tiles: Tiles,
     precision: Precision,
+    a: View<'a, T>,
+    b: View<'a, T>,
     write: Write,
-    finish: Option<(&[T], Activation)>,
-    c: ViewMut<T>,
-) {
-    let ((m, k), n) = (a.dim(), b.ncols());
-    assert!(b.nrows() == k && c.dim() == (m, n), "gemm: {:?} · {:?} into {:?}", a.dim(), b.dim(), c.dim());
-    if m == 0 || n == 0 {
-        return;
-    }
-    if k == 0 || !c.is_standard_layout() {
-        return odd((isa, tiles), a, b, precision, write, finish, c);
-    }
-    let (mut copy_a, mut copy_b) = (None, None);
-    let (a, b) = (operand(a, &mut copy_a), operand(b, &mut copy_b));
-    let size = [m, n, k];
-    // What is rounded is a copy: the packed one.
-    if precision == Precision::Single && thin::is_thin(size, b.column == 1) {
-        return Thin { isa, size, a, b, write, finish }.share(c);
-    }
-    let plan = &Plan::new(isa, tiles, precision, size, a, b);
-    let (size, a, b) = if plan.flip { ([n, m, k], b.transposed(), a.transposed()) } else { (size, a, b) };
-    Part { plan, size, a, packed_a: None, b, write, finish }.run(c);
+    /// What happens to finished sums: `y = f(c + bias)`.
+    finish: Option<(&'a [T], Activation)>,
+    /// Whether nothing is packed that need not be.
+    in_place: bool,
 }
 
-/// The rare cases: no terms at all, or a result whose rows are not contiguous.
-fn odd<T: Real>(
-    machine: (Isa, Tiles),
-    a: View<T>,
-    b: View<T>,
-    precision: Precision,
-    write: Write,
-    finish: Option<(&[T], Activation)>,
-    mut c: ViewMut<T>,
-) {
-    let mut sums = Array2::zeros(c.dim());
-    if !b.is_empty() {
-        product(machine, a, b, precision, Write::Set, None, sums.view_mut());
+impl<'a, T: Real> Task<'a, T> {
+    fn new(a: View<'a, T>, b: View<'a, T>, write: Write) -> Self {
+        let isa = Isa::choose().unwrap_or_else(|problem| panic!("{problem}"));
+        let tiles = Tiles::of::<T>(isa);
+        Task { isa, tiles, precision: Precision::Single, a, b, write, finish: None, in_place: false }
     }
-    match write {
-        Write::Set => c.assign(&sums),
-        Write::Add => c.scaled_add(T::one(), &sums),
+
+    /// Chooses how it is computed.
+    fn product(self, c: ViewMut<T>) {
+        let Task { isa, tiles, precision, a, b, write, finish, in_place } = self;
+        let ((m, k), n) = (a.dim(), b.ncols());
+        assert!(b.nrows() == k && c.dim() == (m, n), "gemm: {:?} · {:?} into {:?}", a.dim(), b.dim(), c.dim());
+        if m == 0 || n == 0 {
+            return;
+        }
+        if k == 0 || !c.is_standard_layout() {
+            return self.odd(c);
+        }
+        let (mut copy_a, mut copy_b) = (None, None);
+        let (a, b) = (operand(a, &mut copy_a), operand(b, &mut copy_b));
+        let size = [m, n, k];
+        // What is rounded is a copy: the packed one.
+        if precision == Precision::Single && !in_place && thin::is_thin(size, b.column == 1) {
+            return Thin { isa, size, a, b, write, finish }.share(c);
+        }
+        let mut plan = Plan::new(isa, tiles, precision, size, a, b);
+        if in_place {
+            plan = Plan { flip: false, pack_a: false, pack_b: b.column != 1, ..plan };
+        }
+        let (size, a, b) = if plan.flip { ([n, m, k], b.transposed(), a.transposed()) } else { (size, a, b) };
+        Part { plan: &plan, size, a, packed_a: None, b, write, finish }.run(c);
     }
-    if let Some((bias, f)) = finish {
-        for mut row in c.rows_mut() {
-            row.iter_mut().zip(bias).for_each(|(c, &bias)| *c = f.f(*c + bias));
+
+    /// The rare cases: no terms at all, or a result whose rows are not contiguous.
+    fn odd(self, mut c: ViewMut<T>) {
+        let mut sums = Array2::zeros(c.dim());
+        if !self.b.is_empty() {
+            Task { write: Write::Set, finish: None, ..self }.product(sums.view_mut());
+        }
+        match self.write {
+            Write::Set => c.assign(&sums),
+            Write::Add => c.scaled_add(T::one(), &sums),
+        }
+        if let Some((bias, f)) = self.finish {
+            for mut row in c.rows_mut() {
+                row.iter_mut().zip(bias).for_each(|(c, &bias)| *c = f.f(*c + bias));
+            }
         }
     }
 }
@@ -150,6 +147,19 @@ pub fn naive<T: Real>(a: View<T>, b: View<T>, write: Write, mut c: ViewMut<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn product<T: Real>(
+        (isa, tiles): (Isa, Tiles),
+        a: View<T>,
+        b: View<T>,
+        precision: Precision,
+        write: Write,
+        finish: Option<(&[T], Activation)>,
+        c: ViewMut<T>,
+    ) {
+        T::product(Task { isa, tiles, precision, finish, ..Task::new(a, b, write) }, c);
+    }
+
     use crate::kernels::parallel::{PerThread, map};
     use ndarray::Array2;
     use proptest::prelude::*;

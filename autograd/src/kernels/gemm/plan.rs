@@ -109,13 +109,6 @@ impl Plan {
     }
 }
 
-impl Plan {
-    /// This one, with nothing packed but a `B` that has to be turned.
-    pub(super) fn in_place<T>(self, b: Operand<T>) -> Plan {
-        Plan { flip: false, pack_a: false, pack_b: b.column != 1, ..self }
-    }
-}
-
 /// Whether so many steps of strips of `A` are all zero that packing it pays by what is left out, to judge by some of them.
 fn is_sparse<T: Real>(a: Operand<T>, [m, k]: [usize; 2]) -> bool {
     const SAMPLE: usize = 64;

@@ -74,12 +74,7 @@ pub(crate) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
     if write == Write::Add {
         if flip {
             let mut aside = [[[T::zero(); N]; NV]; MR];
-            for l in 0..width {
-                let column = row(l);
-                for r in 0..MR {
-                    aside[r][l / N][l % N] = column[r];
-                }
-            }
+            exchange(aside.as_flattened_mut().as_flattened_mut(), NV * N, width, &row, false);
             for r in 0..MR {
                 for v in 0..NV {
                     sums[r][v] = simd.load(&aside[r][v]);
@@ -96,20 +91,22 @@ pub(crate) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
     // Whole registers of B are loaded wherever they are inside of it: what lies behind the tile's columns goes to lanes that are not
     // stored.
     let whole = match b.data.len().checked_sub(NV * N) {
-        Some(_) if !EDGE => b_steps,
+        _ if !EDGE => b_steps,
         Some(rest) if b.row > 0 => b_steps.min(rest / b.row + 1),
         _ => 0,
     };
     match steps {
         Steps::All(steps) => {
             // SAFETY: A holds the steps, as asserted, and B so many with whole registers.
-            unsafe { walk::<T, S, N, MR, NV>(simd, Steps::All(whole), a, b, &mut sums) };
-            for k in whole..steps {
+            unsafe { walk::<T, S, N, MR, NV, EDGE>(simd, Steps::All(whole), a, b, &mut sums) };
+            for k in if EDGE { whole..steps } else { 0..0 } {
                 edge_step::<T, S, N, MR, NV>(simd, a.from(0, k), b.from(k, 0), last, &mut sums);
             }
         }
         // SAFETY: as above.
-        Steps::Kept(_) if whole == b_steps => unsafe { walk::<T, S, N, MR, NV>(simd, steps, a, b, &mut sums) },
+        Steps::Kept(_) if !EDGE || whole == b_steps => unsafe {
+            walk::<T, S, N, MR, NV, EDGE>(simd, steps, a, b, &mut sums)
+        },
         Steps::Kept(kept) => {
             for (i, &k) in kept.listed().iter().enumerate() {
                 edge_step::<T, S, N, MR, NV>(simd, a.from(0, i), b.from(k.into(), 0), last, &mut sums);
@@ -123,12 +120,7 @@ pub(crate) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
                 simd.store(&mut aside[r][v], sums[r][v]);
             }
         }
-        for l in 0..width {
-            let column = row(l);
-            for r in 0..MR {
-                column[r] = aside[r][l / N][l % N];
-            }
-        }
+        exchange(aside.as_flattened_mut().as_flattened_mut(), NV * N, width, &row, true);
     } else {
         for r in 0..MR {
             for v in 0..NV {
@@ -139,6 +131,16 @@ pub(crate) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
                     simd.store(to.first_chunk_mut().expect("N numbers"), sums[r][v]);
                 }
             }
+        }
+    }
+}
+
+/// Copies a tile from `C`, or to it, whose rows are the tile's columns. A function of its own: each tile would have two copies.
+#[inline(never)]
+fn exchange<'c, T: Real>(tile: &mut [T], stride: usize, width: usize, row: &dyn Fn(usize) -> &'c mut [T], store: bool) {
+    for l in 0..width {
+        for (tile, c) in tile[l..].iter_mut().step_by(stride).zip(row(l)) {
+            if store { *c = *tile } else { *tile = *c }
         }
     }
 }
@@ -179,7 +181,7 @@ const UNROLL: usize = 4;
 /// # Safety
 /// `A` holds `MR` rows and `B` `NV` registers of columns, and both all steps.
 #[inline(always)]
-unsafe fn walk<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize>(
+unsafe fn walk<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const NV: usize, const EDGE: bool>(
     simd: S,
     steps: Steps,
     a: Operand<T>,
@@ -187,7 +189,7 @@ unsafe fn walk<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const N
     sums: &mut [[S::V; NV]; MR],
 ) {
     // Small tiles are not worth the code, and wide ones have many instructions for each that a stride takes.
-    let packed = MR * NV >= 8 && NV <= 2 && a.row == 1 && a.column == MR && b.row == NV * N;
+    let packed = !EDGE && MR * NV >= 8 && NV <= 2 && a.row == 1 && a.column == MR && b.row == NV * N;
     // Behind the last step they point nowhere, and are not read.
     let (mut from_a, mut from_b) = (a.data.as_ptr(), b.data.as_ptr());
     match steps {
@@ -232,7 +234,7 @@ unsafe fn walk<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, const N
             for r in 0..MR {
                 rows[r] = rows[r].wrapping_add(r * a.row);
             }
-            let unroll = if MR * NV < 8 { 1 } else { UNROLL };
+            let unroll = if EDGE || MR * NV < 8 { 1 } else { UNROLL };
             let whole = steps - steps % unroll;
             for (from, to, by) in [(0, whole, unroll), (whole, steps, 1)] {
                 for k in (from..to).step_by(by) {

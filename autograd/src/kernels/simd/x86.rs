@@ -79,8 +79,14 @@ lanes!(Avx2, f64, 4, __m256d: _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd,
     load_first_4, store_by_memory, transpose_4, nonzero_4);
 lanes!(Avx512, f32, 16, __m512: _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps,
     load_first_16, store_first_16, transpose_16, nonzero_16);
-lanes!(Avx512, f64, 8, __m512d: _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd,
-    load_first_8_doubles, store_first_8_doubles, transpose_8_doubles, nonzero_8_doubles);
+
+impl Avx512 {
+    /// What it also proves.
+    #[inline(always)]
+    pub fn avx2(self) -> Avx2 {
+        Avx2(())
+    }
+}
 
 // What follows is inlined, always: a function would be passed its registers through memory, which takes longer than it does.
 // That excludes `#[target_feature]`, so each says whose token it needs.
@@ -115,24 +121,10 @@ unsafe fn load_first_16(x: &[f32]) -> __m512 {
     unsafe { _mm512_maskz_loadu_ps(first(x.len()) as u16, x.as_ptr()) }
 }
 
-/// # Safety
-/// The CPU has AVX-512 F.
-#[inline(always)]
-unsafe fn load_first_8_doubles(x: &[f64]) -> __m512d {
-    // SAFETY: as promised; it reads only numbers whose place is below the length.
-    unsafe { _mm512_maskz_loadu_pd(first(x.len()) as u8, x.as_ptr()) }
-}
-
 #[inline(always)]
 fn store_first_16(_: Avx512, x: &mut [f32], v: __m512) {
     // SAFETY: the token proves that the CPU has this instruction; it writes only numbers whose place is below the length.
     unsafe { _mm512_mask_storeu_ps(x.as_mut_ptr(), first(x.len()) as u16, v) }
-}
-
-#[inline(always)]
-fn store_first_8_doubles(_: Avx512, x: &mut [f64], v: __m512d) {
-    // SAFETY: the token proves that the CPU has this instruction; it writes only numbers whose place is below the length.
-    unsafe { _mm512_mask_storeu_pd(x.as_mut_ptr(), first(x.len()) as u8, v) }
 }
 
 /// So many bits, or all.
@@ -214,32 +206,6 @@ unsafe fn transpose_16(r: [__m512; 16]) -> [__m512; 16] {
     b
 }
 
-/// As for floats, with pairs of numbers and then quarters of registers.
-///
-/// # Safety
-/// The CPU has AVX-512 F.
-#[inline(always)]
-unsafe fn transpose_8_doubles(r: [__m512d; 8]) -> [__m512d; 8] {
-    let [mut a, mut b] = [r; 2];
-    // SAFETY: as promised.
-    unsafe {
-        for i in [0, 2, 4, 6] {
-            a[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
-            a[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
-        }
-        // Of rows 0 to 3 and of rows 4 to 7: the quarters of columns 0, 4 and of 2, 6; then of 1, 5 and of 3, 7.
-        for (i, j) in [(0, 0), (1, 1), (4, 4), (5, 5)] {
-            b[i] = _mm512_shuffle_f64x2::<0b10_00_10_00>(a[j], a[j + 2]);
-            b[i + 2] = _mm512_shuffle_f64x2::<0b11_01_11_01>(a[j], a[j + 2]);
-        }
-        for i in 0..4 {
-            a[i] = _mm512_shuffle_f64x2::<0b10_00_10_00>(b[i], b[i + 4]);
-            a[i + 4] = _mm512_shuffle_f64x2::<0b11_01_11_01>(b[i], b[i + 4]);
-        }
-    }
-    a
-}
-
 /// Not equal, or not comparable: a NaN is not zero.
 ///
 /// # Safety
@@ -264,12 +230,4 @@ unsafe fn nonzero_4(v: __m256d) -> u32 {
 unsafe fn nonzero_16(v: __m512) -> u32 {
     // SAFETY: as promised.
     unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(v, _mm512_setzero_ps()).into() }
-}
-
-/// # Safety
-/// The CPU has AVX-512 F.
-#[inline(always)]
-unsafe fn nonzero_8_doubles(v: __m512d) -> u32 {
-    // SAFETY: as promised.
-    unsafe { _mm512_cmp_pd_mask::<_CMP_NEQ_UQ>(v, _mm512_setzero_pd()).into() }
 }
