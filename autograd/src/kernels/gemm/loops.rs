@@ -5,8 +5,9 @@
 //! What is packed, and in which order the loops run, is the [`Plan`]'s.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
-use ndarray::{Axis, s};
+use ndarray::Axis;
 
 use super::Task;
 use super::pack::{Block, pack_block, pack_panels, strip_height, with_room_for_block};
@@ -103,6 +104,14 @@ fn with_room<T: Copy + Default, R>(
     }
 }
 
+/// What happens to finished sums: `y = f(c + bias)`, where `bias` has a number for each column of `C`.
+pub(super) type Finish<'a, T> = Option<(&'a [T], Activation)>;
+
+/// What happens to some columns of `C`.
+pub(super) fn of_columns<T>(finish: Finish<T>, columns: Range<usize>) -> Finish<T> {
+    finish.map(|(bias, f)| (&bias[columns], f))
+}
+
 /// A product or a part of one: `m × n` sums of `k` terms each.
 ///
 /// However it is cut, every element of `C` is computed by one thread and in one order.
@@ -116,32 +125,29 @@ pub(super) struct Part<'a, T> {
     pub(super) packed_a: Option<Block<'a, T>>,
     pub(super) b: Operand<'a, T>,
     pub(super) write: Write,
-    /// What happens to finished sums: `y = f(c + bias)`, where `bias` has a number for each column of `C`.
-    pub(super) finish: Option<(&'a [T], Activation)>,
+    pub(super) finish: Finish<'a, T>,
 }
 
 impl<T: Real> Part<'_, T> {
     /// The whole product. Where `A` is packed, its blocks come one after the other, and all threads work on each.
     pub(super) fn run(self, mut c: ViewMut<T>) {
-        let Plan { mc, kc, .. } = *self.plan;
+        let Plan { mc, kc, flip, pack_a, .. } = *self.plan;
         let [m, n, k] = self.size;
-        if !self.plan.pack_a {
+        if !pack_a {
             return self.share(c);
         }
         with_room_for_block(self.plan, [mc.min(m), kc.min(k)], |numbers: &mut [T], kept| {
             for ic in (0..m).step_by(mc) {
+                let rows = ic..m.min(ic + mc);
+                // They are columns of C where the product is flipped.
+                let mut c = c.slice_axis_mut(Axis(usize::from(flip)), rows.clone().into());
+                let finish = if flip { of_columns(self.finish, rows.clone()) } else { self.finish };
                 for pc in (0..k).step_by(kc) {
-                    let (rows, steps) = (mc.min(m - ic), kc.min(k - pc));
+                    let size = [rows.len(), n, kc.min(k - pc)];
                     let a = self.a.from(ic, pc);
-                    let packed_a = Some(pack_block(self.plan, a, [rows, steps], numbers, kept));
-                    let part = Part { size: [rows, n, steps], a, packed_a, b: self.b.from(pc, 0), ..self };
-                    let finish = match self.finish {
-                        Some((bias, f)) if self.plan.flip => Some((&bias[ic..ic + rows], f)),
-                        finish => finish,
-                    };
-                    // They are columns of C where the product is flipped.
-                    let c = c.slice_axis_mut(Axis(usize::from(self.plan.flip)), (ic..ic + rows).into());
-                    Part { finish, ..part }.of_steps(pc, k).share(c);
+                    let packed_a = Some(pack_block(self.plan, a, [size[0], size[2]], numbers, kept));
+                    let part = Part { size, a, packed_a, b: self.b.from(pc, 0), finish, ..self };
+                    part.of_steps(pc, k).share(c.view_mut());
                 }
             }
         });
@@ -158,25 +164,24 @@ impl<T: Real> Part<'_, T> {
     /// of columns where it is packed, and where each would pack all of `B`.
     fn share(self, c: ViewMut<T>) {
         let [m, n, k] = self.size;
-        let Plan { flip, pack_b, task, tile: [mr, nr], .. } = *self.plan;
+        let Plan { flip, pack_b, piece, tile: [mr, nr], .. } = *self.plan;
         let by_rows = self.packed_a.is_none() && (!pack_b || n < 4 * nr) && m >= 8 * mr;
-        if threads() == 1 || m * n * k <= task || !by_rows && n < 2 * nr {
+        if threads() == 1 || m * n * k <= piece || !by_rows && n < 2 * nr {
             return self.groups(c);
         }
         let half = |n: usize, unit: usize| (n / 2).next_multiple_of(unit);
         let at = if by_rows { half(m, mr) } else { half(n, nr) };
-        let axis = Axis(usize::from(by_rows == flip));
-        let (c1, c2) = c.split_at(axis, at);
-        let [finish1, finish2] = match self.finish {
-            Some((bias, f)) if axis == Axis(1) => [Some((&bias[..at], f)), Some((&bias[at..], f))],
-            finish => [finish; 2],
-        };
-        let (one, two) = if by_rows {
+        let (mut one, mut two) = if by_rows {
             (Part { size: [at, n, k], ..self }, Part { size: [m - at, n, k], a: self.a.from(at, 0), ..self })
         } else {
             (Part { size: [m, at, k], ..self }, Part { size: [m, n - at, k], b: self.b.from(0, at), ..self })
         };
-        join(|| Part { finish: finish1, ..one }.share(c1), || Part { finish: finish2, ..two }.share(c2));
+        let (axis, columns) = (usize::from(by_rows == flip), c.ncols());
+        if axis == 1 {
+            (one.finish, two.finish) = (of_columns(self.finish, 0..at), of_columns(self.finish, at..columns));
+        }
+        let (c1, c2) = c.split_at(Axis(axis), at);
+        join(|| one.share(c1), || two.share(c2));
     }
 
     /// What one thread computes: a group of columns after the other, and for each a block of steps after the other.
@@ -187,16 +192,13 @@ impl<T: Real> Part<'_, T> {
         T::with_buffer(Buffer::B, room, |packed_b| {
             for jc in (0..n).step_by(nc) {
                 let columns = jc..n.min(jc + nc);
-                let (mut c, finish) = match (flip, self.finish) {
-                    (true, finish) => (c.slice_mut(s![columns.clone(), ..]), finish),
-                    (_, Some((bias, f))) => (c.slice_mut(s![.., columns.clone()]), Some((&bias[columns.clone()], f))),
-                    (_, None) => (c.slice_mut(s![.., columns.clone()]), None),
-                };
+                // They are rows of C where the product is flipped.
+                let mut c = c.slice_axis_mut(Axis(usize::from(!flip)), columns.clone().into());
+                let finish = if flip { self.finish } else { of_columns(self.finish, columns.clone()) };
                 for pc in (0..k).step_by(kc) {
                     let size = [m, columns.len(), kc.min(k - pc)];
                     let part = Part { size, a: self.a.from(0, pc), b: self.b.from(pc, jc), finish, ..self };
-                    let group = Group { part: part.of_steps(pc, k), c: c.view_mut(), packed_b: &mut *packed_b };
-                    T::on(isa, group);
+                    T::on(isa, Group { part: part.of_steps(pc, k), c: c.view_mut(), packed_b: &mut *packed_b });
                 }
             }
         });

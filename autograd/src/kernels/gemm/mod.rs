@@ -18,7 +18,7 @@ use super::Write;
 use super::simd::{Isa, Operand};
 use crate::matrix::{View, ViewMut};
 use crate::{Activation, Precision, Real};
-use loops::Part;
+use loops::{Finish, Part};
 pub use loops::{Kernel, Product};
 use plan::{Plan, Tiles};
 use thin::Thin;
@@ -66,8 +66,7 @@ pub struct Task<'a, T> {
     a: View<'a, T>,
     b: View<'a, T>,
     write: Write,
-    /// What happens to finished sums: `y = f(c + bias)`.
-    finish: Option<(&'a [T], Activation)>,
+    finish: Finish<'a, T>,
     /// Whether nothing is packed that need not be.
     in_place: bool,
 }
@@ -147,6 +146,9 @@ pub fn naive<T: Real>(a: View<T>, b: View<T>, write: Write, mut c: ViewMut<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::parallel::{PerThread, map};
+    use ndarray::Array2;
+    use proptest::prelude::*;
 
     fn product<T: Real>(
         (isa, tiles): (Isa, Tiles),
@@ -154,15 +156,11 @@ mod tests {
         b: View<T>,
         precision: Precision,
         write: Write,
-        finish: Option<(&[T], Activation)>,
+        finish: Finish<T>,
         c: ViewMut<T>,
     ) {
         T::product(Task { isa, tiles, precision, finish, ..Task::new(a, b, write) }, c);
     }
-
-    use crate::kernels::parallel::{PerThread, map};
-    use ndarray::Array2;
-    use proptest::prelude::*;
 
     fn matrix<T: Real>(rows: usize, columns: usize, seed: usize) -> Array2<T> {
         let number = |(i, j)| ((i * 31 + j * 17 + seed * 7) % 23) as f64 - 11.0;
@@ -208,7 +206,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(cases(48))]
         #[test]
         fn agrees_with_the_definition_on_any_shape(m in 0usize..40, k in 0usize..40, n in 0usize..70, t: [bool; 3]) {
             agrees::<f32>([m, k, n], t);
@@ -265,6 +263,11 @@ mod tests {
         }
     }
 
+    /// So many cases of a property, or fewer where `PROPTEST_CASES` says so: `.ci/emulate` does.
+    fn cases(most: u32) -> ProptestConfig {
+        ProptestConfig::with_cases(ProptestConfig::default().cases.min(most))
+    }
+
     /// The chain of fused multiply–adds that is promised for each element of `C`, with no term left out.
     fn chains<T: Real>(a: View<T>, b: View<T>, mut c: ViewMut<T>) {
         for ((i, j), c) in c.indexed_iter_mut() {
@@ -309,7 +312,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(cases(24))]
         #[test]
         fn zeros_that_are_left_out_change_no_bit(
             m in 1usize..30, k in 1usize..300, n in 64usize..130, t: bool, percent in 0u64..=100, threads in 1usize..4

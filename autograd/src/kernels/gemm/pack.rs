@@ -127,19 +127,19 @@ const SLACK: usize = 16;
 
 /// How far after the last a packed strip begins. One that is not full takes the place of one that is.
 #[inline(always)]
-pub(super) fn strip_len(steps: usize, mr: usize) -> usize {
+fn strip_len(steps: usize, mr: usize) -> usize {
     steps * mr + SLACK
 }
 
 /// Strips in `m` rows, at most. What is left of full strips takes three: seven rows are four, two and one.
-pub(super) fn strips(m: usize, mr: usize) -> usize {
+fn strips(m: usize, mr: usize) -> usize {
     m / mr + 3
 }
 
 /// Copies `A` strip after strip, each so that the numbers for one step of `k` lie together. A strip of fewer rows than
 /// `MR` is packed as narrow as it is.
 #[inline(always)]
-pub(super) fn pack_strips<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize>(
+fn pack_strips<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize>(
     simd: S,
     precision: Precision,
     a: Operand<T>,
@@ -338,7 +338,7 @@ fn turn_panel<T: Real, S: Lanes<T, N>, const N: usize>(
 /// Rounds a copy that was just made and lies in the cache: a loop of its own takes less than the registers it would cost
 /// among the loads and stores above.
 #[inline(always)]
-pub(super) fn round<T: Real>(precision: Precision, copy: &mut [T]) {
+fn round<T: Real>(precision: Precision, copy: &mut [T]) {
     if precision == Precision::Bf16 {
         for x in copy {
             *x = x.to_bf16();

@@ -9,7 +9,7 @@ const BLOCK: usize = 1 << 16;
 /// Numbers in an operand that is not worth a copy.
 const SMALL: usize = 1 << 13;
 /// Multiply–adds that are not divided further: some 10 µs on one core. Less would not pay for being handed out.
-const TASK: usize = 1 << 19;
+const PIECE: usize = 1 << 19;
 
 /// What the loops need to know.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Plan {
     /// Whether all strips of `A` meet a panel of `B` before the next panel does; else a strip meets all panels of a group.
     pub(super) strips_inside: bool,
     /// Multiply–adds that are not divided further.
-    pub(super) task: usize,
+    pub(super) piece: usize,
 }
 
 /// The two kinds of tile that rules differ for.
@@ -106,10 +106,10 @@ impl Plan {
         let nc = if pack_b && !wide { 4 * nr } else { (BLOCK / kc / nr).max(1) * nr };
         // Of wide ones none fits there: rather a strip of A stays.
         let strips_inside = !wide;
-        // Sixteen tasks are enough where each streams: 5 % of a step. Narrow tiles: small ones keep both threads busy to the end,
+        // Sixteen pieces are enough where each streams: 5 % of a step. Narrow tiles: small ones keep both threads busy to the end,
         // 7 % of a step.
-        let task = if wide { TASK.max(m * n * k / 16) } else { TASK };
-        Plan { isa, precision, tile, flip, pack_a, pack_b, mc, kc, nc, strips_inside, task }
+        let piece = if wide { PIECE.max(m * n * k / 16) } else { PIECE };
+        Plan { isa, precision, tile, flip, pack_a, pack_b, mc, kc, nc, strips_inside, piece }
     }
 }
 

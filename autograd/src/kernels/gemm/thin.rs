@@ -9,15 +9,18 @@
 
 use ndarray::Axis;
 
-use super::loops::{Kernel, finish};
+use super::loops::{Finish, Kernel, finish, of_columns};
+use crate::Real;
 use crate::kernels::Write;
 use crate::kernels::parallel::{join, threads};
 use crate::kernels::simd::{Isa, Lanes, Operand};
 use crate::matrix::ViewMut;
-use crate::{Activation, Real};
 
 /// Multiply–adds that are not divided further: the memory limits, and each takes longer than in a tile.
-const TASK: usize = 1 << 18;
+const PIECE: usize = 1 << 18;
+
+/// Columns of a row that are worth a thread, at least.
+const WIDTH: usize = 64;
 
 /// Rows of `B` that are read side by side.
 const ROWS: usize = 8;
@@ -39,7 +42,7 @@ pub(super) struct Thin<'a, T> {
     pub(super) a: Operand<'a, T>,
     pub(super) b: Operand<'a, T>,
     pub(super) write: Write,
-    pub(super) finish: Option<(&'a [T], Activation)>,
+    pub(super) finish: Finish<'a, T>,
 }
 
 impl<T: Real> Thin<'_, T> {
@@ -47,24 +50,23 @@ impl<T: Real> Thin<'_, T> {
     /// batch is one row.
     pub(super) fn share(self, c: ViewMut<T>) {
         let [m, n, k] = self.size;
-        if threads() == 1 || m * n * k <= TASK || m <= 2 && n < 128 {
-            T::on(self.isa, Rows { thin: self, c });
-        } else if m > 2 {
-            let half = m / 2;
-            let (c1, c2) = c.split_at(Axis(0), half);
-            join(
-                || Thin { size: [half, n, k], ..self }.share(c1),
-                || Thin { size: [m - half, n, k], a: self.a.from(half, 0), ..self }.share(c2),
-            );
-        } else {
-            let half = (n / 2).next_multiple_of(64);
-            let (c1, c2) = c.split_at(Axis(1), half);
-            let bias = |from: usize, to: usize| self.finish.map(|(bias, f)| (&bias[from..to], f));
-            join(
-                || Thin { size: [m, half, k], finish: bias(0, half), ..self }.share(c1),
-                || Thin { size: [m, n - half, k], b: self.b.from(0, half), finish: bias(half, n), ..self }.share(c2),
-            );
+        let by_rows = m > 2;
+        if threads() == 1 || m * n * k <= PIECE || !by_rows && n < 2 * WIDTH {
+            return T::on(self.isa, Rows { thin: self, c });
         }
+        let at = if by_rows { m / 2 } else { (n / 2).next_multiple_of(WIDTH) };
+        let (one, two) = if by_rows {
+            (Thin { size: [at, n, k], ..self }, Thin { size: [m - at, n, k], a: self.a.from(at, 0), ..self })
+        } else {
+            let [finish1, finish2] = [0..at, at..n].map(|columns| of_columns(self.finish, columns));
+            let b = self.b.from(0, at);
+            (
+                Thin { size: [m, at, k], finish: finish1, ..self },
+                Thin { size: [m, n - at, k], b, finish: finish2, ..self },
+            )
+        };
+        let (c1, c2) = c.split_at(Axis(usize::from(!by_rows)), at);
+        join(|| one.share(c1), || two.share(c2));
     }
 }
 

@@ -53,8 +53,7 @@ use crate::Real;
 
 #[cfg(target_arch = "aarch64")]
 pub use aarch64::Neon;
-pub use operand::Operand;
-pub(crate) use operand::{Kept, STEPS, Steps};
+pub(crate) use operand::{Kept, Operand, STEPS, Steps};
 pub use scalar::Scalar;
 pub(crate) use tile::{Place, tile};
 #[cfg(target_arch = "x86_64")]

@@ -10,7 +10,7 @@ use crate::Real;
 
 /// A matrix as it lies in memory: its element `(i, j)` is `data[i · row + j · column]`.
 #[derive(Clone, Copy)]
-pub struct Operand<'a, T> {
+pub(crate) struct Operand<'a, T> {
     pub(crate) data: &'a [T],
     pub(crate) row: usize,
     pub(crate) column: usize,
