@@ -11,7 +11,7 @@ use ndarray::Axis;
 
 use super::Task;
 use super::pack::{Block, pack_block, pack_panels, strip_height, with_room_for_block};
-use super::plan::Plan;
+use super::plan::{BLOCK, Plan};
 use crate::activation::with_activation;
 use crate::kernels::Write;
 use crate::kernels::parallel::{join, threads};
@@ -86,6 +86,10 @@ tiles! {
         #[cfg(target_arch = "aarch64")] Neon 2 (8 x 3);
 }
 
+/// Numbers in a thread's buffer: more than a plan asks for ([`BLOCK`], and what makes strips and panels whole), so that none grows
+/// later, with a larger piece that a thread happens to be given. What is not used costs no memory.
+pub(super) const ROOM: usize = 2 * BLOCK;
+
 /// Lends so much of a thread's buffer; what it holds is anything.
 fn with_room<T: Copy + Default, R>(
     buffer: &RefCell<matrix::Buffer<T>>,
@@ -95,7 +99,7 @@ fn with_room<T: Copy + Default, R>(
     match buffer.try_borrow_mut() {
         Ok(mut buffer) => {
             if buffer.len() < len {
-                *buffer = matrix::Buffer::zeros(len);
+                *buffer = matrix::Buffer::zeros(len.max(ROOM));
             }
             work(&mut buffer[..len])
         }

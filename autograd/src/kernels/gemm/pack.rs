@@ -377,4 +377,31 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn no_plan_asks_for_more_than_a_threads_buffer_has() {
+        use crate::kernels::gemm::loops::ROOM;
+        use crate::kernels::gemm::plan::Tiles;
+        use crate::kernels::simd::Isa;
+        const SIZES: [usize; 8] = [1, 7, 20, 48, 128, 400, 785, 2100];
+        let numbers = vec![1f32; 2100 * 2100];
+        let operand = |row, column| Operand { data: &numbers[..], row, column };
+        for isa in Isa::available() {
+            for (m, n) in SIZES.into_iter().flat_map(|m| SIZES.map(|n| (m, n))) {
+                for (k, tiles) in SIZES.into_iter().flat_map(|k| [(k, Tiles::Narrow), (k, Tiles::Wide)]) {
+                    for (precision, b) in
+                        Precision::ALL.into_iter().flat_map(|p| [(p, operand(n, 1)), (p, operand(1, k))])
+                    {
+                        let plan = Plan::new(isa, tiles, precision, [m, n, k], operand(k, 1), b);
+                        let [m, n] = if plan.flip { [n, m] } else { [m, n] };
+                        let [mr, nr] = plan.tile;
+                        let steps = plan.kc.min(k);
+                        let a = strips(plan.mc.min(m), mr) * strip_len(steps, mr);
+                        let b = steps * plan.nc.min(n).next_multiple_of(nr);
+                        assert!((!plan.pack_a || a <= ROOM) && (!plan.pack_b || b <= ROOM), "{plan:?}: {a} and {b}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::kernels::simd::{Isa, Lanes, Operand, STEPS};
 use crate::{Precision, Real};
 
 /// Numbers of a packed block of `A`, or of a group of panels of `B`: 256 KB of `f32`, half of a usual second-level cache.
-const BLOCK: usize = 1 << 16;
+pub(super) const BLOCK: usize = 1 << 16;
 /// Numbers in an operand that is not worth a copy.
 const SMALL: usize = 1 << 13;
 /// Multiply–adds that are not divided further: some 10 µs on one core. Less would not pay for being handed out.

@@ -24,9 +24,9 @@ fn allocations_of_ten_steps(threads: usize, precision: Precision) -> usize {
         adam.step(&mut model.params, &grads);
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    // Each thread takes its packing buffer with its first product, whenever it comes to it: here, and now.
+    // Each thread takes its packing buffers with its first product that is packed, whenever it comes to it: here, and now.
     pool.broadcast(|_| {
-        let (a, mut c) = (Array2::<f32>::ones((3, 3)), Array2::zeros((3, 3)));
+        let (a, mut c) = (Array2::<f32>::ones((128, 128)), Array2::zeros((128, 128)));
         gemm(a.view(), a.view(), Precision::Single, Write::Set, c.view_mut());
     });
     pool.install(|| {
