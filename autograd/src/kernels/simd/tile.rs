@@ -74,7 +74,12 @@ pub(crate) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
     if write == Write::Add {
         if flip {
             let mut aside = [[[T::zero(); N]; NV]; MR];
-            exchange(aside.as_flattened_mut().as_flattened_mut(), NV * N, width, &row, false);
+            for l in 0..width {
+                let column: &[T; MR] = row(l).first_chunk().expect("MR numbers");
+                for r in 0..MR {
+                    aside[r][l / N][l % N] = column[r];
+                }
+            }
             for r in 0..MR {
                 for v in 0..NV {
                     sums[r][v] = simd.load(&aside[r][v]);
@@ -120,7 +125,12 @@ pub(crate) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
                 simd.store(&mut aside[r][v], sums[r][v]);
             }
         }
-        exchange(aside.as_flattened_mut().as_flattened_mut(), NV * N, width, &row, true);
+        for l in 0..width {
+            let column: &mut [T; MR] = row(l).first_chunk_mut().expect("MR numbers");
+            for r in 0..MR {
+                column[r] = aside[r][l / N][l % N];
+            }
+        }
     } else {
         for r in 0..MR {
             for v in 0..NV {
@@ -131,16 +141,6 @@ pub(crate) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
                     simd.store(to.first_chunk_mut().expect("N numbers"), sums[r][v]);
                 }
             }
-        }
-    }
-}
-
-/// Copies a tile from `C`, or to it, whose rows are the tile's columns. A function of its own: each tile would have two copies.
-#[inline(never)]
-fn exchange<'c, T: Real>(tile: &mut [T], stride: usize, width: usize, row: &dyn Fn(usize) -> &'c mut [T], store: bool) {
-    for l in 0..width {
-        for (tile, c) in tile[l..].iter_mut().step_by(stride).zip(row(l)) {
-            if store { *c = *tile } else { *tile = *c }
         }
     }
 }
