@@ -83,7 +83,7 @@ impl Plan {
             // narrow C is computed by whole tiles: 1.6 to 2 ×.
             !rounded && (b.column != 1 && a.column == 1 && k >= 64 || n < nr && m > n)
         } else {
-            // A narrow C of an A that lies by columns, as the gradient of a layer's few units: nothing is packed. 1.2 ×.
+            // A narrow C of an A that lies by columns, as the gradient of a layer's few units: nothing is packed. 1.1 ×.
             n < 64 && m >= 64 && b.column == 1 && a.column != 1
         };
         let ([m, n], [a, b]) = if flip { ([n, m], [b.transposed(), a.transposed()]) } else { ([m, n], [a, b]) };
@@ -91,9 +91,9 @@ impl Plan {
         // What lies in the first-level cache anyway is not copied: 1.13 × for squares of 64.
         let small = (m * k).max(k * n) <= SMALL;
         // Each number of A then serves enough columns, and steps at which strips are zero are left out: images are mostly zeros.
-        // Narrow tiles: 1.1 to 1.4 × without any zero, 1.9 × with those of MNIST. Wide ones lose 4 % if there are none.
+        // Narrow tiles: 1.1 to 1.2 × without any zero, and 1.9 × more with those of MNIST. Wide ones lose 4 % if there are none.
         let pack_a = rounded || n >= 64.max(2 * nr) && (!wide && m >= 48 && !small || is_sparse(a, [m, k]));
-        // Each number of B serves enough rows. Narrow tiles: 1.1 to 1.5 ×, and at 16 rows 0.8 ×. Wide ones: 0.96 × at 128 rows.
+        // Each number of B serves enough rows. Narrow tiles: 1.0 to 1.2 ×, and at 16 rows 0.9 ×. Wide ones: 0.96 × at 128 rows.
         let pack_b = rounded || b.column != 1 || if wide { m > 256 && k * n > 1 << 17 } else { m >= 48 && !small };
 
         // As equal as can be: the last must not be a sliver.
@@ -106,8 +106,7 @@ impl Plan {
         let nc = if pack_b && !wide { 4 * nr } else { (BLOCK / kc / nr).max(1) * nr };
         // Of wide ones none fits there: rather a strip of A stays.
         let strips_inside = !wide;
-        // Sixteen pieces are enough where each streams: 5 % of a step. Narrow tiles: small ones keep both threads busy to the end,
-        // 7 % of a step.
+        // Sixteen pieces are enough where each streams. Narrow tiles: small ones keep both threads busy to the end.
         let piece = if wide { PIECE.max(m * n * k / 16) } else { PIECE };
         Plan { isa, precision, tile, flip, pack_a, pack_b, mc, kc, nc, strips_inside, piece }
     }

@@ -64,7 +64,7 @@ pub(crate) fn tile<T: Real, S: Lanes<T, N>, const N: usize, const MR: usize, con
     // SAFETY: a row of the tile, which is inside of C, as asserted; C is borrowed mutably, and one row at a time is used.
     let row = |r: usize| unsafe { std::slice::from_raw_parts_mut(first.wrapping_offset(r as isize * stride), columns) };
 
-    // Now, that they are there when the sums are: 4 % of a product of 128 rows.
+    // Now, that they are there when the sums are.
     for r in 0..rows {
         for line in (0..columns).step_by(64 / size_of::<T>()) {
             simd.prefetch_to_write(first.wrapping_offset(r as isize * stride).wrapping_add(line));
